@@ -1,0 +1,35 @@
+import type { Digest } from '../content/digest.ts'
+import type { Reason } from '../errors.ts'
+import type { Installed } from '../plugin/device.ts'
+import type { AttestationResult } from '../plugin/evidence-verifier.ts'
+
+/** What a device says of one update. */
+export interface Report {
+  readonly state:
+    | 'downloading'
+    | 'downloaded'
+    | 'installing'
+    | 'installed'
+    | 'confirmed'
+    | 'failed'
+    | 'rejected'
+    | 'canceled'
+    | 'rolled-back'
+  /** Bytes received so far. */
+  readonly received?: number
+  readonly code?: string
+  readonly messages?: readonly string[]
+}
+
+/** What was seen, and by whom. Acting (a driver pushes, a device pulls) produces observations; rooms only judge them. */
+export type Observation =
+  | { readonly by: 'read-back'; readonly digest: Digest; readonly size: number; readonly crc32?: number }
+  | { readonly by: 'report'; readonly report: Report }
+  | { readonly by: 'check-in'; readonly installed: Installed }
+  | { readonly by: 'evidence'; readonly result: AttestationResult }
+  | { readonly by: 'none'; readonly since: Date }
+
+/** A judgement: the next proof, or why not (yet). */
+export type Verdict<P> =
+  | { readonly is: 'passed'; readonly proof: P }
+  | { readonly is: 'waiting' | 'unobserved' | 'failed'; readonly because: readonly Reason[] }

@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config'
+
+// Tests run the sources: the `@reflash/source` condition of every package points there, in this process and in those it starts.
+const conditions = ['@reflash/source']
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  test: {
+    include: ['packages/*/test/**/*.test.ts', 'examples/*/test/**/*.test.ts', 'test/**/*.test.ts'],
+    pool: 'forks',
+    execArgv: ['--conditions=@reflash/source'],
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+  },
+})
