@@ -22,6 +22,16 @@ export const coreErrors = {
     means: 'A platform cannot be read.',
     next: 'Write `os/architecture[/variant]`, or the chip alone.',
   },
+  PLATFORM_NOT_FOUND: {
+    fault: 'invalid',
+    means: 'An index has no manifest for any of the platforms asked for.',
+    next: 'Push the artifact for this platform too, or ask for one of the candidates that the message names.',
+  },
+  PLATFORM_AMBIGUOUS: {
+    fault: 'invalid',
+    means: 'More than one manifest of an index fits, and none is better than the others.',
+    next: 'Name the platform; where one platform is listed twice, push the index again.',
+  },
   DIGEST_MISMATCH: {
     fault: 'rejected',
     means: 'Content does not have the digest it was asked for by.',
@@ -36,6 +46,46 @@ export const coreErrors = {
     fault: 'invalid',
     means: 'Input is larger than its limit.',
     next: 'The message names the limit and the option that sets it.',
+  },
+  JOURNAL_CONFLICT: {
+    fault: 'unavailable',
+    means: 'Another writer changed a journal entry first.',
+    next: 'Read the entry again and decide anew.',
+  },
+  NOT_FOUND: {
+    fault: 'invalid',
+    means: 'The registry has no such repository, tag, manifest or blob.',
+    next: 'Look at the reference for a typing mistake, or push the artifact first.',
+  },
+  REGISTRY_UNAVAILABLE: {
+    fault: 'unavailable',
+    means: 'The registry does not answer.',
+    next: 'Nothing was changed; the call can be made again later.',
+  },
+  INVALID_MANIFEST: {
+    fault: 'invalid',
+    means: 'An image manifest or index is not what the OCI image specification describes.',
+    next: 'Push the artifact again with a tool that follows the OCI image specification.',
+  },
+  INVALID_RANGE: {
+    fault: 'invalid',
+    means: 'A byte range lies outside the image.',
+    next: 'Ask for a range within the size that the descriptor names.',
+  },
+  INVALID_OPTIONS: {
+    fault: 'invalid',
+    means: 'An option of a factory has the wrong type or lies outside its bounds.',
+    next: 'Correct the option that the message names.',
+  },
+  CACHE_FULL: {
+    fault: 'unavailable',
+    means: 'Content does not fit into the cache, or all that is in it is in use.',
+    next: 'Raise `limitBytes` of the cache, or wait until running transfers end.',
+  },
+  BROKEN_PLUGIN: {
+    fault: 'internal',
+    means: 'A plugin broke its contract.',
+    next: 'Report it to the author of the plugin that the message names; run the conformance suite on it.',
   },
   ABORTED: { fault: 'aborted', means: 'The caller cancelled.', next: 'Nothing; what was journaled stays and can be resumed.' },
 } as const

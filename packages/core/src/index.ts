@@ -1,4 +1,5 @@
 export { type ByteStream, collect, concat, streamOf } from './content/byte-stream.ts'
+export { choosePlatform } from './content/choose-platform.ts'
 export type { Descriptor, Platform } from './content/descriptor.ts'
 export {
   type Digest,
