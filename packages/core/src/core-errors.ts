@@ -82,6 +82,16 @@ export const coreErrors = {
     means: 'Content does not fit into the cache, or all that is in it is in use.',
     next: 'Raise `limitBytes` of the cache, or wait until running transfers end.',
   },
+  CACHE_UNAVAILABLE: {
+    fault: 'unavailable',
+    means: 'The cache cannot read or write its directory: the disk is full, read-only or failing.',
+    next: 'Look at the cause, free space or name another directory; nothing half-written was served.',
+  },
+  CACHE_IN_USE: {
+    fault: 'unavailable',
+    means: 'Another process uses the directory of the cache.',
+    next: 'Give each process a directory of its own, or end the other process.',
+  },
   BROKEN_PLUGIN: {
     fault: 'internal',
     means: 'A plugin broke its contract.',
