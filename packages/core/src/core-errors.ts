@@ -52,6 +52,21 @@ export const coreErrors = {
     means: 'Another writer changed a journal entry first.',
     next: 'Read the entry again and decide anew.',
   },
+  JOURNAL_UNAVAILABLE: {
+    fault: 'unavailable',
+    means: 'The journal cannot read or write: its disk is full, read-only or failing, or another process holds its lock.',
+    next: 'Look at the cause and free space or permissions; what was acknowledged before is kept.',
+  },
+  INVALID_KEY: {
+    fault: 'invalid',
+    means: 'A journal key is empty, longer than 512 bytes, or has characters other than printable ASCII.',
+    next: 'Encode names from outside, for example with encodeURIComponent, before they become part of a key.',
+  },
+  INVALID_VALUE: {
+    fault: 'invalid',
+    means: 'A journal value is not JSON, or its expiry is not a date.',
+    next: 'Store plain data: no undefined, function, bigint or cycle at the top.',
+  },
   NOT_FOUND: {
     fault: 'invalid',
     means: 'The registry has no such repository, tag, manifest or blob.',

@@ -1,3 +1,4 @@
+export { throwIfAborted } from './content/abort.ts'
 export { type ByteStream, collect, concat, streamOf } from './content/byte-stream.ts'
 export { choosePlatform } from './content/choose-platform.ts'
 export type { Descriptor, Platform } from './content/descriptor.ts'
@@ -15,7 +16,7 @@ export type { Json } from './content/json.ts'
 export { annotations, firmwareArtifactType, manifestLimitBytes, mediaTypes } from './content/media-types.ts'
 export { formatPlatform, parsePlatform, samePlatform } from './content/platform.ts'
 export { formatReference, parseReference, type Reference } from './content/reference.ts'
-export { coreErrors } from './core-errors.ts'
+export { coreErrors, fail as coreError } from './core-errors.ts'
 export type { ErrorEntry, ErrorFactory, ErrorOptions, ErrorTable, Fault, Reason, Stage } from './errors.ts'
 export { errorsOf, isOtaError, OtaError } from './errors.ts'
 export type { Authenticator, Credentials } from './plugin/authenticator.ts'
@@ -34,6 +35,14 @@ export type {
   Representation,
 } from './plugin/gateway.ts'
 export type { Journal, JournalEntry } from './plugin/journal.ts'
+export {
+  checkJournalKey,
+  checkJournalPrefix,
+  journalExpiry,
+  journalKeyLimitBytes,
+  journalText,
+  journalValueLimitBytes,
+} from './plugin/journal-entry.ts'
 export type { CallOptions, Check, Plugin, RunContext } from './plugin/plugin.ts'
 export type { AgentPort, Connection, FlashPort, Ports } from './plugin/ports.ts'
 export type { Registry } from './plugin/registry.ts'

@@ -7,7 +7,10 @@ export interface JournalEntry {
   readonly version: string
 }
 
-/** Durable facts under compare-and-set: digests, plans, observations, nonces, leases. Never proofs. */
+/**
+ * Durable facts under compare-and-set: digests, plans, observations, nonces, leases. Never proofs.
+ * Keys are 1 to 512 characters of printable ASCII, values at most 1 MiB of JSON, both checked (`journal-entry.ts`).
+ */
 export interface Journal extends Plugin<'journal'> {
   /** The live value, or undefined where there is none or it has expired. */
   get(key: string, options?: CallOptions): Promise<JournalEntry | undefined>

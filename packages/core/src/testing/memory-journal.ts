@@ -2,6 +2,7 @@ import { throwIfAborted } from '../content/abort.ts'
 import type { Json } from '../content/json.ts'
 import { fail } from '../core-errors.ts'
 import type { Journal } from '../plugin/journal.ts'
+import { checkJournalKey, checkJournalPrefix, journalExpiry, journalText } from '../plugin/journal-entry.ts'
 
 export interface MemoryJournalOptions {
   /** The clock that expiry is judged by; the system's where absent. */
@@ -42,24 +43,30 @@ export function memoryJournal({ now = () => new Date() }: MemoryJournalOptions =
     name: 'memory',
     spec: 0,
     async get(key, options) {
+      checkJournalKey(key)
       throwIfAborted(options?.signal)
       const entry = live(key)
       return entry && { value: JSON.parse(entry.text) as Json, version: entry.version }
     },
     async put(key, value, { ifVersion, expires, signal }) {
+      checkJournalKey(key)
+      const text = journalText(value)
+      const expiry = journalExpiry(expires) ?? Number.POSITIVE_INFINITY
       throwIfAborted(signal)
       expectVersion(key, ifVersion)
       writes += 1
       const version = String(writes)
-      entries.set(key, { text: JSON.stringify(value), version, expires: expires?.getTime() ?? Number.POSITIVE_INFINITY })
+      entries.set(key, { text, version, expires: expiry })
       return version
     },
     async delete(key, { ifVersion, signal }) {
+      checkJournalKey(key)
       throwIfAborted(signal)
       expectVersion(key, ifVersion)
       entries.delete(key)
     },
     async *list(prefix, options) {
+      checkJournalPrefix(prefix)
       // The default sort compares code units, which is the order that the contract names.
       for (const key of [...entries.keys()].filter((name) => name.startsWith(prefix)).sort()) {
         throwIfAborted(options?.signal)
