@@ -1,0 +1,78 @@
+import { errorsOf } from '@reflash/core'
+
+/** Every code that the command throws itself. docs/errors.md is generated from this table. */
+export const cliErrors = {
+  USAGE: {
+    fault: 'invalid',
+    means: 'A command, an option or an argument cannot be used as it was written.',
+    next: 'Read `reflash <command> --help`, which ends with examples.',
+  },
+  FILE_NOT_FOUND: { fault: 'invalid', means: 'A file or its folder does not exist.', next: 'Look for a spelling mistake in the path.' },
+  FILE_NOT_READABLE: {
+    fault: 'invalid',
+    means: 'A file exists but cannot be read.',
+    next: 'Look at its owner and mode, and whether it is a folder.',
+  },
+  FILE_NOT_WRITABLE: {
+    fault: 'invalid',
+    means: 'A file cannot be written.',
+    next: 'Look at the owner and mode of its folder, and at the free space; nothing was left behind.',
+  },
+  FILE_EXISTS: {
+    fault: 'invalid',
+    means: 'A file that would be written exists already.',
+    next: 'Choose another name, or pass --force to replace it.',
+  },
+  PASSWORD_NEEDED: {
+    fault: 'invalid',
+    means: 'A password is needed, and there is neither an environment variable that holds it nor a terminal to ask on.',
+    next: 'Set COSIGN_PASSWORD (it may be empty), or run the command on a terminal.',
+  },
+  PASSWORD_MISMATCH: {
+    fault: 'invalid',
+    means: 'The password was typed differently the second time.',
+    next: 'Try again; no file was written.',
+  },
+  PLATFORM_NEEDED: {
+    fault: 'invalid',
+    means: 'A platform must be named: none is written, and nothing says which one is meant.',
+    next: 'Write <file>@<platform> (push) or --platform <platform> (pull, inspect).',
+  },
+  PLATFORM_MISMATCH: {
+    fault: 'invalid',
+    means: 'The platform that was written is not the one that the image says it runs on.',
+    next: 'Write the platform of the image, or leave it away; --force pushes it all the same.',
+  },
+  PLATFORM_TWICE: {
+    fault: 'invalid',
+    means: 'Two files would be pushed for one platform, so that a device could not choose.',
+    next: 'Push one file per platform, and other builds under a reference of their own.',
+  },
+  IMAGE_REFUSED: {
+    fault: 'invalid',
+    means: 'A file is not an image that a device could run.',
+    next: 'Build it again, or push the file that the build names as the application; --force pushes it all the same.',
+  },
+  VERSION_NEEDED: {
+    fault: 'invalid',
+    means: 'The tag of a release is not a version.',
+    next: 'Push to a tag such as 1.2.3 or v1.2.3: the version goes from the tag into the bytes that are signed.',
+  },
+  NOT_VERIFIED: {
+    fault: 'rejected',
+    means: 'No signature of the key covers the artifact.',
+    next: 'Do not use it. Ask its publisher which key signs it, and whether this digest is theirs.',
+  },
+  NOT_ONE_IMAGE: {
+    fault: 'unsupported',
+    means: 'An artifact holds several files or none, where one image was expected.',
+    next: 'Pull it with an OCI client such as oras, or push each image as an artifact of its own.',
+  },
+  INTERNAL: {
+    fault: 'internal',
+    means: 'The command failed in a way that it should not.',
+    next: 'Run it again with REFLASH_DEBUG=1 and report what it prints.',
+  },
+} as const
+
+export const fail = errorsOf(cliErrors)

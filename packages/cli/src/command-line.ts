@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import type { Cli } from './cli.ts'
+import { fail } from './cli-errors.ts'
+import { exitCodeHelp } from './exit-code.ts'
+import { interruptOn } from './interrupt.ts'
+import { outputOn } from './output.ts'
+
+/** Adds arguments, options and action to a command. */
+export type Define = (command: Command, cli: Cli) => void
+
+// A command's module is loaded when it is named: its dependencies are most of what a start costs.
+const commands: Readonly<Record<string, { summary: string; load: () => Promise<Define> }>> = {
+  keygen: { summary: 'make a key pair to sign releases with', load: async () => (await import('./command/keygen.ts')).defineKeygen },
+}
+
+/** Runs one command line to its end and returns the exit code. */
+export async function runCommandLine(process: NodeJS.Process): Promise<number> {
+  const args = process.argv.slice(2)
+  const options = args.includes('--') ? args.slice(0, args.indexOf('--')) : args
+  const output = outputOn({
+    stdout: process.stdout,
+    stderr: process.stderr,
+    json: options.includes('--json'),
+    debug: (process.env.REFLASH_DEBUG ?? '') !== '',
+  })
+  const interrupt = interruptOn(process)
+  try {
+    const { env, stdin, stderr } = process
+    const cli: Cli = { env, stdin, stderr, output, signal: interrupt.signal, now: () => new Date() }
+    await (await programFor(args, cli)).parseAsync(args, { from: 'user' })
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return 0
+      await output.error(fail('USAGE', usageMessage(error)))
+    } else {
+      await output.error(interrupt.signal.aborted ? interrupt.signal.reason : error)
+    }
+  } finally {
+    interrupt.release()
+  }
+  return output.exitCode
+}
+
+async function programFor(args: readonly string[], cli: Cli): Promise<Command> {
+  const program = configured(new Command('reflash'))
+    .description('Over-the-air updates: push, sign, verify and serve releases from OCI registries.')
+    .version(version(), '--version', 'print the version')
+    .helpCommand('help [command]', 'print the help of a command')
+    .addHelpText('after', `\n${exitCodeHelp}`)
+  // `push ...`, or `help push`.
+  const named = args.filter((arg) => !arg.startsWith('-')).slice(0, 2)
+  for (const [name, { summary, load }] of Object.entries(commands)) {
+    const command = configured(program.command(name)).summary(summary)
+    if (named.includes(name)) (await load())(command, cli)
+  }
+  return program
+}
+
+function configured(command: Command): Command {
+  return command
+    .exitOverride()
+    .enablePositionalOptions()
+    .helpOption('-h, --help', 'print this help')
+    .configureOutput({ outputError: () => {} })
+}
+
+/** `error: unknown option '--forc'\n(Did you mean --force?)` as one sentence. */
+function usageMessage({ code, message }: CommanderError): string {
+  if (code === 'commander.help') return 'expected a command, found none'
+  return message.replace(/^error: /, '').replace(/\n\(Did you mean (.*)\?\)$/s, '; did you mean $1?')
+}
+
+function version(): string {
+  return (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version
+}

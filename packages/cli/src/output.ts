@@ -1,0 +1,69 @@
+import { type Json, OtaError } from '@reflash/core'
+import { fail } from './cli-errors.ts'
+import { nextStep } from './error-tables.ts'
+import { exitCodes } from './exit-code.ts'
+
+/** Where text goes: a process's streams, or a test's. */
+export interface TextSink {
+  write(text: string): unknown
+}
+
+/**
+ * What a command says. The result goes to stdout, once: a JSON document with --json, text for people without. All else goes to stderr.
+ */
+export interface Output {
+  readonly json: boolean
+  /** What the process exits with. */
+  readonly exitCode: number
+  /** Prints the result, and with `exitCode` says that the result is a failure. */
+  result(document: Json, human: string, exitCode?: number): void
+  /** A line for people. */
+  note(line: string): void
+  /** Prints an error as the result, and sets the exit code by its fault. */
+  error(error: unknown): Promise<void>
+}
+
+export function outputOn({ stdout, stderr, json, debug }: { stdout: TextSink; stderr: TextSink; json: boolean; debug: boolean }): Output {
+  let code = 0
+  return {
+    json,
+    get exitCode() {
+      return code
+    },
+    result(document, human, exitCode = 0) {
+      stdout.write(json ? `${JSON.stringify(document, null, 2)}\n` : human.endsWith('\n') || human === '' ? human : `${human}\n`)
+      code = exitCode
+    },
+    note: (line) => void stderr.write(`${line}\n`),
+    async error(thrown) {
+      const error = asOtaError(thrown)
+      code = exitCodes[error.fault]
+      if (json) stdout.write(`${JSON.stringify({ error: errorDocument(error) }, null, 2)}\n`)
+      stderr.write(await errorText(error))
+      if (debug) for (let at: unknown = error; at instanceof Error; at = at.cause) stderr.write(`${at.stack}\n`)
+    },
+  }
+}
+
+/** What --json prints of an error: its stable fields. */
+export function errorDocument({ code, fault, message, because }: OtaError): Json {
+  return { code, fault, message, because: because.map(({ code, message }) => ({ code, message })) }
+}
+
+async function errorText(error: OtaError): Promise<string> {
+  const reasons = error.because.filter((reason) => reason.code !== error.code || reason.message !== error.message)
+  const next = error.fault === 'aborted' ? undefined : await nextStep(error.code)
+  return [
+    `reflash: ${error.code}: ${error.message}`,
+    ...reasons.map((reason) => `  - ${reason.code}: ${reason.message}`),
+    ...(next === undefined ? [] : [`  what to do: ${next}`]),
+    '',
+  ].join('\n')
+}
+
+/** An abort of any kind is `ABORTED`; what no table knows is our bug. */
+function asOtaError(thrown: unknown): OtaError {
+  if (thrown instanceof OtaError) return thrown
+  if (thrown instanceof Error && thrown.name === 'AbortError') return new OtaError('ABORTED', 'aborted', 'stopped before the end')
+  return fail('INTERNAL', thrown instanceof Error ? thrown.message : String(thrown), { cause: thrown })
+}
