@@ -1,4 +1,4 @@
-export { throwIfAborted } from './content/abort.ts'
+export { aborted, throwIfAborted } from './content/abort.ts'
 export { type ByteStream, collect, concat, streamOf } from './content/byte-stream.ts'
 export { choosePlatform } from './content/choose-platform.ts'
 export type { Descriptor, Platform } from './content/descriptor.ts'
