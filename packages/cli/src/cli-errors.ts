@@ -63,6 +63,11 @@ export const cliErrors = {
     means: 'No signature of the key covers the artifact.',
     next: 'Do not use it. Ask its publisher which key signs it, and whether this digest is theirs.',
   },
+  TOKENS_UNREADABLE: {
+    fault: 'invalid',
+    means: 'A tokens file cannot be understood.',
+    next: 'Write a line "device-id token" for each device, or one JSON object { "device-id": "token" }.',
+  },
   NOT_ONE_IMAGE: {
     fault: 'unsupported',
     means: 'An artifact holds several files or none, where one image was expected.',
