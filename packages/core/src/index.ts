@@ -1,5 +1,6 @@
 export { aborted, throwIfAborted } from './content/abort.ts'
 export { type ByteStream, collect, concat, streamOf } from './content/byte-stream.ts'
+export { type CheckedContent, type CheckedOptions, checked } from './content/checked.ts'
 export { choosePlatform } from './content/choose-platform.ts'
 export type { Descriptor, Platform } from './content/descriptor.ts'
 export {
