@@ -1,3 +1,5 @@
 export { type ManualClock, manualClock } from './manual-clock.ts'
 export { type MemoryCacheOptions, memoryCache } from './memory-cache.ts'
 export { type MemoryJournalOptions, memoryJournal } from './memory-journal.ts'
+export { type MemoryRegistry, memoryRegistry } from './memory-registry.ts'
+export type { AddedArtifact, MemoryArtifact, MemoryIndex, MemoryLayer } from './memory-repository.ts'
