@@ -2,6 +2,7 @@ export { aborted, throwIfAborted } from './content/abort.ts'
 export { type ByteStream, collect, concat, streamOf } from './content/byte-stream.ts'
 export { type CheckedContent, type CheckedOptions, checked } from './content/checked.ts'
 export { choosePlatform } from './content/choose-platform.ts'
+export { crc32 } from './content/crc32.ts'
 export type { Descriptor, Platform } from './content/descriptor.ts'
 export {
   type Digest,
