@@ -40,27 +40,27 @@ export function singleFlight<T>(): (key: string, caller: Caller, work: Work<T>) 
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         flight.callers.delete(tell)
-        caller.signal.removeEventListener('abort', leaveEarly)
+        caller.signal.removeEventListener('abort', onAbort)
       }
-      const leaveEarly = (): void => {
+      const leaveWith = (error: unknown): void => {
         leave()
-        reject(aborted(caller.signal))
+        reject(error)
         if (flight.callers.size > 0) return
         // Whoever comes now must not join work that is being ended.
         forget(key, flight)
-        flight.controller.abort(caller.signal.reason)
+        flight.controller.abort()
       }
+      const onAbort = (): void => leaveWith(aborted(caller.signal))
       const tell = (done: number, total: number): void => {
         try {
           caller.progress?.(done, total)
         } catch (error) {
           // One caller's mistake is its own failure, not that of all who share the work.
-          leave()
-          reject(error)
+          leaveWith(error)
         }
       }
       flight.callers.add(tell)
-      caller.signal.addEventListener('abort', leaveEarly, { once: true })
+      caller.signal.addEventListener('abort', onAbort, { once: true })
       flight.result.finally(leave).then(resolve, reject)
     })
   }
