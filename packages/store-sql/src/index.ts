@@ -1,1 +1,2 @@
-export {}
+export { sqlErrors } from './sql-errors.ts'
+export { type SqlStoreOptions, sqlStore } from './sql-store.ts'

@@ -1,0 +1,33 @@
+import { coreError, isOtaError, type OtaError } from '@reflash/core'
+import { fail } from './sql-errors.ts'
+
+// Primary result codes: https://www.sqlite.org/rescode.html
+const busy = 5
+const locked = 6
+const unavailable = new Set([3, 7, 8, 10, 13, 14, 15, 22, 23]) // PERM NOMEM READONLY IOERR FULL CANTOPEN PROTOCOL NOLFS AUTH
+const notADatabase = 26
+
+/** The primary result code of an error of `node:sqlite`, or undefined for any other error. */
+function primaryCode(error: unknown): number | undefined {
+  const errcode = (error as { readonly errcode?: unknown } | null)?.errcode
+  return typeof errcode === 'number' ? errcode & 0xff : undefined
+}
+
+/** Holds where another connection has the lock, so that the same call may succeed in a moment. */
+export function isBusy(error: unknown): boolean {
+  const code = primaryCode(error)
+  return code === busy || code === locked
+}
+
+/** Puts what SQLite or the file system says into the words of a journal. */
+export function journalFailure(error: unknown, file: string): OtaError {
+  if (isOtaError(error)) return error
+  const { message } = error as Error
+  const options = { cause: error, details: { file } }
+  const code = primaryCode(error)
+  if (code === notADatabase) return fail('NOT_A_JOURNAL', `${file}: expected a journal of reflash, found no database: ${message}`, options)
+  if (isBusy(error) || code === undefined || unavailable.has(code)) {
+    return coreError('JOURNAL_UNAVAILABLE', `${file}: the journal cannot be used now: ${message}`, options)
+  }
+  return fail('JOURNAL_CORRUPT', `${file}: the journal is damaged: ${message}`, options)
+}

@@ -1,0 +1,126 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, copyFileSync, existsSync, readFileSync, truncateSync } from 'node:fs'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import { sqlStore } from '@reflash/store-sql'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { temporaryFolder } from './temporary-folder.ts'
+
+const node = [process.execPath, '--conditions=@reflash/source']
+const script = (name: string) => fileURLToPath(new URL(`child/${name}.ts`, import.meta.url))
+
+function start(command: readonly string[]): ChildProcess & { stdout: NonNullable<ChildProcess['stdout']> } {
+  const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  return child
+}
+
+async function run(command: readonly string[]): Promise<string> {
+  const child = start(command)
+  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr!), once(child, 'close')])
+  expect(err).toBe('')
+  return out.trim()
+}
+
+async function numbers(file: string): Promise<number[]> {
+  const journal = sqlStore({ file })
+  const found = await Array.fromAsync(journal.list('n/'), (key) => Number(key.slice(2)))
+  await journal.close?.()
+  return found
+}
+
+/** Lets a writer run until it has acknowledged `least` puts, kills it without warning, and returns what it had acknowledged. */
+async function killedWriter(file: string, least: number): Promise<number[]> {
+  const writer = start([...node, script('write-until-killed'), file])
+  let printed = ''
+  for await (const chunk of writer.stdout) {
+    printed += chunk
+    if (printed.split('\n').length > least) writer.kill('SIGKILL')
+  }
+  return printed.split('\n').slice(0, -1).map(Number)
+}
+
+describe('the processes of one journal', () => {
+  it('loses no acknowledged put when its writer is killed without warning, again and again', async () => {
+    const file = join(temporaryFolder(), 'journal.db')
+    for (const least of [1, 40, 333]) {
+      const copy = `${file}.${least}`
+      const acknowledged = await killedWriter(copy, least)
+      expect(acknowledged.length).toBeGreaterThanOrEqual(least)
+      expect(await numbers(copy)).toEqual(expect.arrayContaining(acknowledged))
+    }
+  })
+
+  it('opens to a prefix of its history when the end of its log is torn off', async () => {
+    const file = join(temporaryFolder(), 'journal.db')
+    const acknowledged = await killedWriter(file, 60)
+    expect(existsSync(`${file}-wal`)).toBe(true)
+    const log = readFileSync(`${file}-wal`).byteLength
+    for (const keep of [log - 1, Math.floor(log / 2) + 7, 4096 + 31, 31, 0]) {
+      const torn = `${file}.${keep}`
+      copyFileSync(file, torn)
+      copyFileSync(`${file}-wal`, `${torn}-wal`)
+      truncateSync(`${torn}-wal`, keep)
+      const found = (await numbers(torn)).sort((a, b) => a - b)
+      expect(found).toEqual(found.map((_, index) => index))
+      expect(found.length).toBeLessThanOrEqual(acknowledged.length + 16)
+    }
+  })
+
+  it('lets two processes count up together without losing a step', async () => {
+    const file = join(temporaryFolder(), 'journal.db')
+    const counting = [...node, script('count-up'), file, '150']
+    const conflicts = await Promise.all([run(counting), run(counting)])
+    const journal = sqlStore({ file })
+    onTestFinished(() => journal.close?.())
+    expect((await journal.get('counter'))?.value).toBe(300)
+    expect(conflicts.every((count) => Number(count) >= 0)).toBe(true)
+  })
+
+  it('waits for the lock of another process without stopping the event loop', async () => {
+    const file = join(temporaryFolder(), 'journal.db')
+    const journal = sqlStore({ file })
+    onTestFinished(() => journal.close?.())
+    const version = await journal.put('k', 1, { ifVersion: null })
+    const { DatabaseSync } = process.getBuiltinModule('node:sqlite')
+    const other = new DatabaseSync(file)
+    other.exec('BEGIN IMMEDIATE')
+    let done = false
+    const put = journal.put('k', 2, { ifVersion: version }).finally(() => {
+      done = true
+    })
+    for (let turns = 0; turns < 200; turns++) await new Promise((next) => setImmediate(next))
+    expect(done).toBe(false)
+    expect((await journal.get('k'))?.value).toBe(1)
+    other.close()
+    await put
+    expect((await journal.get('k'))?.value).toBe(2)
+  })
+
+  it('refuses as unavailable on a full disk, keeps what it has acknowledged, and can still be read', async () => {
+    const file = join(temporaryFolder(), 'journal.db')
+    const command = ['bash', '-c', 'ulimit -f 2048; exec "$0" "$@"', ...node, script('fill-disk'), file]
+    const { written, read, code } = JSON.parse(await run(command))
+    expect(code).toBe('JOURNAL_UNAVAILABLE')
+    expect(written).toBeGreaterThan(1)
+    expect(read).toBe(written)
+  })
+
+  it('refuses as unavailable where it may not write, also after the file was made', async () => {
+    const folder = temporaryFolder()
+    const file = join(folder, 'journal.db')
+    const journal = sqlStore({ file })
+    await journal.put('k', 1, { ifVersion: null })
+    await journal.close?.()
+    chmodSync(folder, 0o555)
+    chmodSync(file, 0o444)
+    expect(await run([...node, script('put-as'), file])).toBe('JOURNAL_UNAVAILABLE')
+    expect(await run([...node, script('put-as'), join(folder, 'new', 'journal.db')])).toBe('JOURNAL_UNAVAILABLE')
+  })
+
+  it('prints no warning of the runtime', async () => {
+    expect(await run([...node, script('count-up'), join(temporaryFolder(), 'journal.db'), '1'])).toBe('0')
+  })
+})
