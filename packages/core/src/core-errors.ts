@@ -113,6 +113,156 @@ export const coreErrors = {
     next: 'Report it to the author of the plugin that the message names; run the conformance suite on it.',
   },
   ABORTED: { fault: 'aborted', means: 'The caller cancelled.', next: 'Nothing; what was journaled stays and can be resumed.' },
+  FORGED_PROOF: {
+    fault: 'internal',
+    means: 'A room was given something that the room before did not make.',
+    next: 'Call the rooms in their order; this is a bug in the calling code.',
+  },
+  COMPONENTS_UNSUPPORTED: {
+    fault: 'unsupported',
+    means: 'A release has several layers; releases of several images are not supported yet.',
+    next: 'Push each image as a release of its own, or one image per platform as an index.',
+  },
+  SIGNATURE_REFUSED: {
+    fault: 'rejected',
+    means: 'A signature verifier does not vouch for the artifact.',
+    next: 'The reasons name each check. Sign the artifact with a key that the server knows; if it was signed, look for an attack.',
+  },
+  SIGNATURE_INCONCLUSIVE: {
+    fault: 'unavailable',
+    means: 'A signature could neither be verified nor refused, because something could not be reached.',
+    next: 'It is tried again; look at the registry.',
+  },
+  VERSION_NOT_SIGNED: {
+    fault: 'rejected',
+    means: 'A release does not say its version in signed bytes.',
+    next: 'Push with `reflash push`, which writes it, or compose `trustTagVersions()`.',
+  },
+  VERSION_MISMATCH: {
+    fault: 'rejected',
+    means: "The tag and the signed bytes, or a digest's first tag and its tag now, name different versions.",
+    next: 'Somebody tagged a release as what it is not: look at who may write tags.',
+  },
+  WRONG_PRODUCT: {
+    fault: 'rejected',
+    means: 'A release is signed for another product, or for none.',
+    next: 'Push it with `--product`, or look at how it came into this repository.',
+  },
+  WRONG_PLATFORM: {
+    fault: 'rejected',
+    means: 'An index offers a manifest for another platform than the manifest is signed for.',
+    next: 'Push the index again, and look at who may write to the repository.',
+  },
+  INVALID_FLOOR: {
+    fault: 'invalid',
+    means: 'A release names the versions that may update to it by something that is no semver range.',
+    next: 'Push the release again with a range such as `>=1.2.0`.',
+  },
+  WRONG_DEVICE: {
+    fault: 'rejected',
+    means: 'Credentials of one device were used for another.',
+    next: "Look at the device's credentials.",
+  },
+  EVIDENCE_REQUIRED: {
+    fault: 'rejected',
+    means: 'The policy asks for evidence and the device showed none.',
+    next: 'Let the device answer the challenge.',
+  },
+  EVIDENCE_REFUSED: {
+    fault: 'rejected',
+    means: "The device's evidence was appraised and not affirmed.",
+    next: 'The reasons name each check; the device may be tampered with.',
+  },
+  EVIDENCE_UNSUPPORTED: {
+    fault: 'unsupported',
+    means: 'No configured verifier reads this type of evidence.',
+    next: 'Add the verifier plugin for it.',
+  },
+  PLAN_REFUSED: {
+    fault: 'rejected',
+    means: 'A release may not go to this device.',
+    next: 'The reasons name why: already installed, downgrade, floor, wrong chip, too large, ...',
+  },
+  TARGET_UNKNOWN: {
+    fault: 'unsupported',
+    means: 'No configured target fits the device, or the one that planned its update is gone.',
+    next: 'Add the target plugin to the composition.',
+  },
+  TARGET_AMBIGUOUS: {
+    fault: 'invalid',
+    means: 'Several targets fit a device that does not say its model.',
+    next: 'Let the device say its model, or configure one target.',
+  },
+  REPOSITORY_UNNAMEABLE: {
+    fault: 'invalid',
+    means: 'A device id or model cannot stand in a repository name.',
+    next: 'Use lower case letters, digits and single `.`, `_`, `-`, or a template without it.',
+  },
+  TAGS_UNSUPPORTED: {
+    fault: 'unsupported',
+    means: 'The registry plugin cannot list tags.',
+    next: 'Use a registry that lists tags, such as `ociRegistry()`.',
+  },
+  REGISTRY_SILENT: {
+    fault: 'unavailable',
+    means: 'The registry did not answer in time.',
+    next: 'It is tried again; what is known is served meanwhile.',
+  },
+  PREPARING: {
+    fault: 'unavailable',
+    means: 'A release is being fetched and verified.',
+    next: 'Ask again in a moment.',
+  },
+  NO_OFFER: {
+    fault: 'invalid',
+    means: 'A device asked for an offer that it does not have.',
+    next: 'Check in again.',
+  },
+  OFFER_CLOSED: {
+    fault: 'invalid',
+    means: 'A device asked for an offer that has ended.',
+    next: 'Check in again.',
+  },
+  INVALID_REPORT: {
+    fault: 'invalid',
+    means: "A device's report cannot be read.",
+    next: 'The message says what was expected.',
+  },
+  INVALID_STATE: {
+    fault: 'invalid',
+    means: 'What a device says of itself cannot be read or is too large.',
+    next: 'The message says what was expected.',
+  },
+  INVALID_TOKENS: {
+    fault: 'invalid',
+    means: 'The list of device tokens cannot be read.',
+    next: 'The message names the device.',
+  },
+  INVALID_COMPOSITION: {
+    fault: 'invalid',
+    means: 'Plugins or settings that belong together are missing or do not fit.',
+    next: 'The message names each.',
+  },
+  JOURNAL_CORRUPT: {
+    fault: 'invalid',
+    means: 'The journal holds something that this version did not write, or facts that contradict each other.',
+    next: "Restore the journal; deleting the entry forgets one device's open update.",
+  },
+  EVENTS_OVERFLOW: {
+    fault: 'unavailable',
+    means: 'A reader of events fell too far behind.',
+    next: 'Read faster, or subscribe with a callback.',
+  },
+  TRANSPORT_UNSUPPORTED: {
+    fault: 'unsupported',
+    means: 'No configured transport and target driver have a port in common for this device.',
+    next: 'Add a transport that connects to it.',
+  },
+  ROLLED_BACK: {
+    fault: 'rejected',
+    means: 'A push did not get its image confirmed and went back to the old one.',
+    next: 'The reasons say what was seen.',
+  },
 } as const
 
 export const fail = errorsOf(coreErrors)

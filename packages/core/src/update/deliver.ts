@@ -1,0 +1,27 @@
+import type { Delivered, Planned } from './device-line.ts'
+import { readBackProblems, reportedFailure, runs, unobserved, waiting } from './judge.ts'
+import type { Observation, Verdict } from './observation.ts'
+import { demand, prove } from './proof.ts'
+
+/** Judges, purely, whether the image of a plan is on the device, whole. */
+export function deliver(planned: Planned, observed: Observation): Verdict<Delivered> {
+  demand('plan', planned)
+  const passed = (): Verdict<Delivered> => ({ is: 'passed', proof: prove('deliver', { planned, observed }) })
+  switch (observed.by) {
+    case 'read-back': {
+      const because = readBackProblems(planned, observed)
+      return because.length === 0 ? passed() : { is: 'failed', because }
+    }
+    case 'report': {
+      const because = reportedFailure(observed.report)
+      if (because !== undefined) return { is: 'failed', because }
+      return observed.report.state === 'downloading' ? waiting('DOWNLOADING', 'the device is downloading') : passed()
+    }
+    case 'check-in':
+      return runs(planned, observed.installed) ? passed() : waiting('NOT_DELIVERED', 'the device does not have the image yet')
+    case 'evidence':
+      return waiting('NOT_DELIVERED', 'evidence says nothing about a delivery')
+    case 'none':
+      return unobserved(observed.since)
+  }
+}
