@@ -1,13 +1,13 @@
 import { repositoryOf, targetOf } from './catalog/choose-release.ts'
 import { type Composition, compose, type ReflashOptions } from './composition.ts'
 import { throwIfAborted } from './content/abort.ts'
-import { formatPlatform, parsePlatform } from './content/platform.ts'
 import { formatReference, parseReference } from './content/reference.ts'
 import { fail } from './core-errors.ts'
 import { isOtaError, type Reason, type Stage } from './errors.ts'
 import type { Step } from './journey/advance.ts'
 import { loadRecord, type OpenStage, type OpenUpdate } from './journey/device-record.ts'
 import { createJourneys } from './journey/journeys.ts'
+import { newUpdate } from './journey/open-update.ts'
 import type { Device, DeviceState } from './plugin/device.ts'
 import type { CallOptions, RunContext } from './plugin/plugin.ts'
 import type { Connection, Ports } from './plugin/ports.ts'
@@ -190,25 +190,7 @@ export function createEngine(options: EngineOptions, shared?: Composition): Engi
       await journeys.supersede(device.id, open.seq)
       stored = await loadRecord(journal, device.id, signal)
     }
-    const { resolved, version } = release.held.verified
-    const { id: _, ...state } = seen
-    const platforms = target.platforms(seen).map(formatPlatform)
-    platforms.forEach(parsePlatform)
-    await journeys.open(device.id, stored, {
-      seq,
-      stage: 'plan',
-      reference: resolved.reference,
-      ...(resolved.tag === undefined ? {} : { tag: resolved.tag }),
-      version,
-      digest: image.descriptor.digest,
-      target: target.name,
-      platforms,
-      plan: planned.plan,
-      device: state,
-      by: connection.principal.by,
-      observations: [],
-      reports: true,
-    })
+    await journeys.open(device.id, stored, newUpdate(seq, planned, target, { reports: true }))
     const made = (await loadRecord(journal, device.id, signal)).record.open
     if (made?.seq !== seq)
       throw fail('JOURNAL_CONFLICT', `device ${device.id}: expected update ${seq} to be open, found that somebody else changed it`)

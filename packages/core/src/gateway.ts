@@ -2,17 +2,16 @@ import { chooseRelease, repositoryOf, targetOf, upToDate } from './catalog/choos
 import { createPins } from './catalog/pins.ts'
 import { type Composition, compose, type ReflashOptions } from './composition.ts'
 import { annotations } from './content/media-types.ts'
-import { formatPlatform } from './content/platform.ts'
 import { fail } from './core-errors.ts'
 import { isOtaError, type Reason } from './errors.ts'
 import { checkAttributes, checkReport, checkState } from './journey/bounds.ts'
 import { issueNonce, takeNonce } from './journey/challenge.ts'
 import { type DeviceRecord, loadRecord, type OpenUpdate, type StoredRecord } from './journey/device-record.ts'
 import { createJourneys } from './journey/journeys.ts'
+import { newUpdate } from './journey/open-update.ts'
 import type { DeviceState, Principal } from './plugin/device.ts'
 import type { Evidence } from './plugin/evidence-verifier.ts'
 import type { CheckInAnswer, CheckInOptions, Gateway, Health, Offer, OfferRef, Representation } from './plugin/gateway.ts'
-import type { Target } from './plugin/target.ts'
 import { admit } from './update/admit.ts'
 import type { Admitted, Planned, Presented } from './update/device-line.ts'
 import { plan } from './update/plan.ts'
@@ -79,8 +78,8 @@ export function createGateway(from: ReflashOptions | Composition): RunningGatewa
     })
     if ('because' in choice || planned === undefined) return { pollAfterMs: pollMs, because: 'because' in choice ? choice.because : [] }
     const offer = offerOf(seq, choice.release)
-    if (o.reports === false) pins.set(device.id, { planned, tag: choice.tag, seq })
-    else await journeys.open(device.id, stored, openOf(planned, choice.tag, seq, target, admission.presented, true))
+    if (o.reports === false) pins.set(device.id, { planned, seq })
+    else await journeys.open(device.id, stored, newUpdate(seq, planned, target, { reports: true, presented: admission.presented }))
     return { offer, pollAfterMs: pollMs, because: planned.because }
   }
 
@@ -168,9 +167,9 @@ export function createGateway(from: ReflashOptions | Composition): RunningGatewa
     read: async (who, ref, component, o = {}) => {
       const release = await offered(who, ref, component, o.signal ?? never)
       if (ref === 'current') {
-        const { planned, tag, seq } = await pinned(who, o.signal ?? never)
+        const { planned, seq } = await pinned(who, o.signal ?? never)
         const target = targetOf(planned.admitted.device, targets)
-        await journeys.begin(who.deviceId, openOf(planned, tag, seq, target, undefined, false))
+        await journeys.begin(who.deviceId, newUpdate(seq, planned, target, { reports: false }))
       }
       const { offset = 0, length } = o
       return {
@@ -193,38 +192,6 @@ export function createGateway(from: ReflashOptions | Composition): RunningGatewa
 function stateOf({ deviceId }: Principal, reported: Partial<Omit<DeviceState, 'id'>>, { attributes }: DeviceRecord): DeviceState {
   if (attributes === undefined) return { ...reported, id: deviceId }
   return { ...reported, attributes: { ...attributes, ...reported.attributes }, id: deviceId }
-}
-
-function openOf(
-  planned: Planned,
-  tag: string,
-  seq: number,
-  target: Target,
-  presented: Presented | undefined,
-  reports: boolean,
-): Omit<OpenUpdate, 'at' | 'since'> {
-  const { admitted, release } = planned
-  const { id: _, ...device } = admitted.device
-  const { resolved, version } = release.held.verified
-  const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
-  return {
-    seq,
-    stage: 'plan',
-    reference: resolved.reference,
-    tag,
-    version,
-    digest: imageOf(release).image.descriptor.digest,
-    target: target.name,
-    platforms: target.platforms(admitted.device).map(formatPlatform),
-    plan: planned.plan,
-    device,
-    by: admitted.principal.by,
-    ...(presented === undefined
-      ? {}
-      : { presented: { mediaType: presented.evidence.mediaType, body: base64(presented.evidence.body), nonce: base64(presented.nonce) } }),
-    observations: [],
-    reports,
-  }
 }
 
 const representations = new WeakMap<Release, Representation>()

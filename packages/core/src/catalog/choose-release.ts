@@ -10,7 +10,7 @@ import { imageOf, type Release } from '../update/release-line.ts'
 import { candidateLimit, type ReleaseCatalog, type Snapshot } from './release-catalog.ts'
 
 /** A release that the version policy lets this device have, or why there is none. */
-export type Choice = { readonly release: Release; readonly tag: string } | { readonly because: readonly Reason[] }
+export type Choice = { readonly release: Release } | { readonly because: readonly Reason[] }
 
 const nothingNewer: Choice = Object.freeze({ because: [{ code: 'UP_TO_DATE', message: 'nothing newer' }] })
 
@@ -82,7 +82,7 @@ export async function chooseRelease(
       const made = catalog.release(repository, tag, platforms, target, signal)
       const release = made instanceof Promise ? await made : made
       const reasons = reasonsAgainst(release, device, record, policy, options.refuses)
-      if (reasons.length === 0) return { release, tag }
+      if (reasons.length === 0) return { release }
       because.push(...reasons)
     } catch (error) {
       if (!isOtaError(error) || error.fault === 'internal' || error.fault === 'aborted') throw error

@@ -3,7 +3,6 @@ import type { Planned } from '../update/device-line.ts'
 /** What the last check-in of a device that does not report was told: its next download is of exactly that. */
 export interface Pin {
   readonly planned: Planned
-  readonly tag: string
   readonly seq: number
 }
 

@@ -14,6 +14,7 @@ import { imageOf, type Release } from '../update/release-line.ts'
 import { advance, recorded, type Step } from './advance.ts'
 import { checkAttributes } from './bounds.ts'
 import { closed, type DeviceRecord, loadRecord, type OpenUpdate, type StoredRecord, saveRecord } from './device-record.ts'
+import type { NewUpdate } from './open-update.ts'
 
 /** What an observation did to an open update. */
 export interface Seen {
@@ -28,9 +29,9 @@ export interface Seen {
 /** Moves devices' records: each step one compare-and-set, durable before anybody is told. */
 export interface Journeys {
   /** Opens an update where a check-in found none. */
-  open(deviceId: string, stored: StoredRecord, update: Omit<OpenUpdate, 'at' | 'since'>): Promise<void>
+  open(deviceId: string, stored: StoredRecord, update: NewUpdate): Promise<void>
   /** The same for a device that does not report; does nothing where its last update of this image ended just so. */
-  begin(deviceId: string, update: Omit<OpenUpdate, 'at' | 'since'>): Promise<void>
+  begin(deviceId: string, update: NewUpdate): Promise<void>
   supersede(deviceId: string, seq: number): Promise<void>
   seen(
     who: Principal,
@@ -85,7 +86,7 @@ export function createJourneys(composition: Composition): Journeys {
     }
   }
 
-  function opened(record: DeviceRecord, update: Omit<OpenUpdate, 'at' | 'since'>): DeviceRecord {
+  function opened(record: DeviceRecord, update: NewUpdate): DeviceRecord {
     const at = clock().toISOString()
     return { ...record, seq: update.seq, open: { ...update, at, since: at } }
   }
