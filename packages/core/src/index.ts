@@ -25,6 +25,7 @@ export {
   parseDigest,
 } from './content/digest.ts'
 export type { Json } from './content/json.ts'
+export { type ImageIndex, type ImageManifest, manifestKind, parseDescriptor, parseIndex, parseManifest } from './content/manifest.ts'
 export { annotations, firmwareArtifactType, manifestLimitBytes, mediaTypes } from './content/media-types.ts'
 export { formatPlatform, parsePlatform, samePlatform } from './content/platform.ts'
 export { formatReference, parseReference, type Reference } from './content/reference.ts'
