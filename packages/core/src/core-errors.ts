@@ -263,6 +263,11 @@ export const coreErrors = {
     means: 'A push did not get its image confirmed and went back to the old one.',
     next: 'The reasons say what was seen.',
   },
+  IMAGE_REFUSED: {
+    fault: 'rejected',
+    means: 'An image is not what its target can run.',
+    next: 'The reasons name every problem; build and push a good image.',
+  },
 } as const
 
 export const fail = errorsOf(coreErrors)

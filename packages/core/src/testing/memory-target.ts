@@ -1,0 +1,51 @@
+import { collect } from '../content/byte-stream.ts'
+import { digestOf } from '../content/digest.ts'
+import type { Json } from '../content/json.ts'
+import { fail } from '../core-errors.ts'
+import type { Target } from '../plugin/target.ts'
+
+/** The plan of the memory target. */
+export type MemoryPlan = { readonly slotBytes: number }
+
+/** Bytes that one slot of the memory board holds. */
+const slotBytes = 1 << 20
+
+/**
+ * Makes a target for a made-up board. Its images are text: `board <model>`, a line break, then anything. For tests of everything around a
+ * target.
+ */
+export function memoryTarget(model = 'board'): Target<MemoryPlan> {
+  return Object.freeze<Target<MemoryPlan>>({
+    kind: 'target',
+    name: `memory-${model}`,
+    spec: 0,
+    supports: { slots: 2, rollback: true, resume: true },
+    matches: (device) => device.model === undefined || device.model.startsWith(model),
+    platforms: (device) => (device.model === undefined ? [] : [{ os: 'custom', architecture: device.model }]),
+    parsePlan: (facts: Json) => {
+      const plan = facts as Partial<MemoryPlan> | null
+      if (plan?.slotBytes !== slotBytes) throw fail('JOURNAL_CORRUPT', 'expected a plan of the memory target')
+      return { slotBytes }
+    },
+    inspect: async (image) => {
+      const text = new TextDecoder().decode(await collect(image.open(), slotBytes * 4, 'image'))
+      const found = /^board ([a-z0-9]+)\n/.exec(text)?.[1]
+      if (found === undefined) throw fail('IMAGE_REFUSED', 'expected an image that begins with "board <model>"')
+      return { size: image.descriptor.size, model: found, facts: null }
+    },
+    plan: (device, info) => {
+      const because = []
+      if (device.model !== undefined && info.model !== device.model) {
+        because.push({ code: 'WRONG_MODEL', message: `the image is for ${info.model}, the device is ${device.model}` })
+      }
+      if (info.size > slotBytes)
+        because.push({ code: 'TOO_LARGE_FOR_SLOT', message: `the image has ${info.size} bytes, a slot ${slotBytes}` })
+      if (because.length > 0) throw fail('PLAN_REFUSED', because.map(({ message }) => message).join('; '), { because })
+      return { slotBytes }
+    },
+    measure: async (image) => {
+      const digest = digestOf(await collect(image.open(), slotBytes * 4, 'image')).slice(7)
+      return [{ environment: { model, layer: 1 }, digests: [{ hashAlg: 'sha256', digest }] }]
+    },
+  })
+}
