@@ -122,11 +122,7 @@ describe('a room cannot be skipped', () => {
       void plan('id', {} as never as Parameters<typeof plan>[1], {} as Verified, memoryTarget())
       // @ts-expect-error what was planned was not delivered
       void install({} as Planned, { by: 'none', since: new Date() })
-      // @ts-expect-error a spread copy loses the brand
-      const copy: Planned = { ...({} as Planned), id: 'other' } as Omit<Planned, never> & { id: 'other' } extends Planned
-        ? never
-        : { id: string }
-      void copy
+      // A spread copy keeps the brand in the types: at run time it is refused, below.
     }
     expect(never).toBeTypeOf('function')
   })
