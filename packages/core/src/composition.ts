@@ -79,7 +79,7 @@ export function compose(options: ReflashOptions): Composition {
   if (options.onEvent !== undefined) events.subscribe(options.onEvent)
   const versions = options.versions ?? signedVersions()
   const seen: { registry?: OtaError | 'ok'; cache?: OtaError | 'ok' } = {}
-  const registry = rememberingRegistry(options.registry, options.journal, (repository, outcome) => {
+  const registry = rememberingRegistry(options.registry, options.journal, clock, (repository, outcome) => {
     const before = seen.registry
     seen.registry = outcome.is === 'ok' ? 'ok' : outcome.error
     if ((before === undefined || before === 'ok') === (outcome.is === 'ok')) return

@@ -1,12 +1,13 @@
 import { chooseRelease, repositoryOf, targetOf, upToDate } from './catalog/choose-release.ts'
 import { createPins } from './catalog/pins.ts'
+import type { Snapshot } from './catalog/release-catalog.ts'
 import { type Composition, compose, type ReflashOptions } from './composition.ts'
 import { annotations } from './content/media-types.ts'
 import { fail } from './core-errors.ts'
 import { isOtaError, type Reason } from './errors.ts'
 import { checkAttributes, checkReport, checkState } from './journey/bounds.ts'
 import { issueNonce, takeNonce } from './journey/challenge.ts'
-import { type DeviceRecord, loadRecord, type OpenUpdate, type StoredRecord } from './journey/device-record.ts'
+import { type DeviceRecord, loadRecord, type OpenUpdate } from './journey/device-record.ts'
 import { createJourneys } from './journey/journeys.ts'
 import { newUpdate } from './journey/open-update.ts'
 import type { DeviceState, Principal } from './plugin/device.ts'
@@ -45,77 +46,92 @@ export function createGateway(from: ReflashOptions | Composition): RunningGatewa
     checkState(reported)
     let stored = await loadRecord(journal, who.deviceId)
     const device = stateOf(who, reported, stored.record)
-    if (stored.record.open !== undefined) {
-      const answer = await goOn(who, device, stored, evidence, signal)
+    // A dialect that tells nothing cannot move an update on: it is told what is current, whatever is open.
+    if (stored.record.open !== undefined && o.reports !== false) {
+      const answer = await goOn(who, device, evidence, signal)
       if (answer !== undefined) return answer
       stored = await loadRecord(journal, who.deviceId)
     }
-    const repository = repositoryOf(options.repository, device)
-    const listed = catalog.versions(repository, signal)
+    const listed = catalog.versions(repositoryOf(options.repository, device), signal)
     const snapshot = listed instanceof Promise ? await listed : listed
     if (upToDate(snapshot, device)) return upToDateAnswer
-    const target = targetOf(device, targets)
     const admission = await admitted(who, device, evidence, signal)
     if ('answer' in admission) return admission.answer
-    let planned: Planned | undefined
     const seq = stored.record.seq + 1
-    const choice = await chooseRelease(device, stored.record, {
-      snapshot,
-      repository,
-      target,
-      catalog,
-      policy,
-      signal,
-      refuses: (release) => {
-        try {
-          planned = plan(`${device.id}/${seq}`, admission.proof, release, target)
-          return []
-        } catch (error) {
-          if (isOtaError(error) && error.code === 'PLAN_REFUSED') return error.because
-          throw error
-        }
-      },
-    })
-    if ('because' in choice || planned === undefined) return { pollAfterMs: pollMs, because: 'because' in choice ? choice.because : [] }
-    const offer = offerOf(seq, choice.release)
+    const { planned, because } = await choose(device, stored.record, snapshot, admission.proof, seq, signal)
+    if (planned === undefined) return { pollAfterMs: pollMs, because }
     if (o.reports === false) pins.set(device.id, { planned, seq })
-    else await journeys.open(device.id, stored, newUpdate(seq, planned, target, { reports: true, presented: admission.presented }))
-    return { offer, pollAfterMs: pollMs, because: planned.because }
+    else {
+      const how = { reports: true, presented: admission.presented }
+      await journeys.open(device.id, stored, newUpdate(seq, planned, targetOf(device, targets), how))
+    }
+    return { offer: offerOf(seq, planned.release), pollAfterMs: pollMs, because: planned.because }
+  }
+
+  /** The plan of the best release for a device, or why there is none. */
+  async function choose(
+    device: DeviceState,
+    record: DeviceRecord,
+    snapshot: Snapshot,
+    proof: Admitted,
+    seq: number,
+    signal: AbortSignal,
+  ): Promise<{ readonly planned?: Planned; readonly because: readonly Reason[] }> {
+    let planned: Planned | undefined
+    const repository = repositoryOf(options.repository, device)
+    const target = targetOf(device, targets)
+    const refuses = (release: Release): readonly Reason[] => {
+      try {
+        planned = plan(`${device.id}/${seq}`, proof, release, target)
+        return []
+      } catch (error) {
+        if (isOtaError(error) && error.code === 'PLAN_REFUSED') return error.because
+        throw error
+      }
+    }
+    const choice = await chooseRelease(device, record, { snapshot, repository, target, catalog, policy, signal, refuses })
+    return 'because' in choice || planned === undefined ? { because: 'because' in choice ? choice.because : [] } : { planned, because: [] }
   }
 
   // An open update: what the device shows may move it on; otherwise the same offer stands.
   async function goOn(
     who: Principal,
     device: DeviceState,
-    stored: StoredRecord,
     evidence: Evidence | undefined,
     signal: AbortSignal,
   ): Promise<CheckInAnswer | undefined> {
     const result = await journeys.seen(who, device, evidence, () => takeNonce(journal, who.deviceId, 'confirm'), signal)
     const { open } = result.record
-    if (open === undefined || result.release === undefined) return undefined
+    if (open === undefined || result.planned === undefined) return undefined
     if (result.challenge) {
       const challenge = await issueNonce(journal, who.deviceId, 'confirm', random, clock())
       return { wants: ['evidence'], challenge, pollAfterMs: pollMs, because: result.because }
     }
     if (open.stage === 'install') return { pollAfterMs: pollMs, because: result.because }
-    if (await superseded(device, stored.record, open, signal)) {
+    if (await withdrawn(device, result.record, open, result.planned, signal)) {
       await journeys.supersede(who.deviceId, open.seq)
       return undefined
     }
-    return { offer: offerOf(open.seq, result.release), pollAfterMs: pollMs, because: result.because }
+    return { offer: offerOf(open.seq, result.planned.release), pollAfterMs: pollMs, because: result.because }
   }
 
-  // Nothing has been written to the device yet, and there is a newer version now.
-  async function superseded(device: DeviceState, record: DeviceRecord, open: OpenUpdate, signal: AbortSignal): Promise<boolean> {
+  // The device has not begun, and this release is no longer the one it would be offered: a newer one came, or it was taken back.
+  async function withdrawn(
+    device: DeviceState,
+    record: DeviceRecord,
+    open: OpenUpdate,
+    was: Planned,
+    signal: AbortSignal,
+  ): Promise<boolean> {
     if (open.stage !== 'plan' || open.told !== undefined) return false
-    const repository = repositoryOf(options.repository, device)
-    const target = targetOf(device, targets)
     try {
-      const snapshot = await catalog.versions(repository, signal)
-      const choice = await chooseRelease(device, record, { snapshot, repository, target, catalog, policy, signal, refuses: () => [] })
-      return 'release' in choice && imageOf(choice.release).image.descriptor.digest !== open.digest
+      const snapshot = await catalog.versions(repositoryOf(options.repository, device), signal)
+      if (upToDate(snapshot, device)) return true
+      const { planned, because } = await choose(device, record, snapshot, was.admitted, open.seq, signal)
+      if (planned === undefined) return !because.some(({ code }) => code === 'PREPARING' || code === 'REGISTRY_SILENT')
+      return imageOf(planned.release).image.descriptor.digest !== open.digest
     } catch (error) {
+      // While nothing better is known, the offer stands.
       if (isOtaError(error) && error.fault === 'unavailable') return false
       throw error
     }

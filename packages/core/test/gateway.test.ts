@@ -102,6 +102,69 @@ describe('a device that pulls', () => {
   })
 })
 
+describe('an open offer', () => {
+  test('gives way to a newer release as long as the device has not begun', async () => {
+    const { release, composition, clock } = world()
+    release('1.1.0')
+    const gateway = createGateway(composition)
+    expect((await gateway.checkIn(d1, at('1.0.0'))).offer).toMatchObject({ seq: 1, version: '1.1.0' })
+    release('1.2.0')
+    clock.advance(10_000)
+    expect((await gateway.checkIn(d1, at('1.0.0'))).offer).toMatchObject({ seq: 2, version: '1.2.0' })
+    await gateway.report(d1, 2, { state: 'downloading' })
+    release('1.3.0')
+    clock.advance(10_000)
+    expect((await gateway.checkIn(d1, at('1.0.0'))).offer).toMatchObject({ seq: 2, version: '1.2.0' })
+  })
+
+  test('is taken back when its release is', async () => {
+    const { release, composition, clock, registry } = world()
+    release('1.0.0')
+    release('1.1.0')
+    const gateway = createGateway(composition)
+    expect((await gateway.checkIn(d1, at('1.0.0'))).offer?.version).toBe('1.1.0')
+    registry.untag(repository, '1.1.0')
+    clock.advance(10_000)
+    expect(await gateway.checkIn(d1, at('1.0.0'))).toMatchObject({ because: [{ code: 'UP_TO_DATE' }] })
+    await expect(gateway.read(d1, 1)).rejects.toMatchObject({ code: 'OFFER_CLOSED' })
+  })
+
+  test('is not replaced by one that the device cannot run', async () => {
+    const { release, composition, clock } = world()
+    release('1.1.0')
+    const gateway = createGateway(composition)
+    await gateway.checkIn(d1, at('1.0.0'))
+    release('1.2.0', { model: 'other' })
+    clock.advance(10_000)
+    expect((await gateway.checkIn(d1, at('1.0.0'))).offer).toMatchObject({ seq: 1, version: '1.1.0' })
+  })
+
+  test('of a device that never reports does not stand in the way after a restart', async () => {
+    const { release, composition } = world()
+    release('1.1.0')
+    const silent = { reports: false }
+    const first = createGateway(composition)
+    await first.checkIn(d1, {}, undefined, silent)
+    await first.read(d1, 'current')
+    const second = createGateway(composition)
+    expect((await second.checkIn(d1, {}, undefined, silent)).offer?.version).toBe('1.1.0')
+    expect((await second.read(d1, 'current')).representation.descriptor.size).toBeGreaterThan(0)
+  })
+
+  test('that no longer verifies after a restart ends as failed, with the reason', async () => {
+    const { release, composition, signed, events } = world()
+    const { manifest } = release('1.1.0')
+    await createGateway(composition).checkIn(d1, at('1.0.0'))
+    signed.delete(manifest.digest)
+    const second = createGateway(composition)
+    expect((await second.checkIn(d1, at('1.0.0'))).offer).toBeUndefined()
+    expect(events.at(-1)).toMatchObject({ type: 'release', status: 'failed' })
+    expect(
+      events.some((event) => event.type === 'device' && event.status === 'failed' && event.because[0]?.code === 'SIGNATURE_NOT_FOUND'),
+    ).toBe(true)
+  })
+})
+
 describe('what is not offered', () => {
   const refusedBy = async (change: (from: ReturnType<typeof world>) => void, options = {}) => {
     const from = world(options)

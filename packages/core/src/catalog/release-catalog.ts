@@ -157,18 +157,23 @@ export function createReleaseCatalog(options: {
 
   // Tags that still point at what was verified keep their release, so that no check-in waits when a new generation begins.
   async function revalidate(repository: string, { generation, tags }: Snapshot, signal: AbortSignal): Promise<void> {
+    const asked = new Map<string, Promise<string | undefined>>()
+    const rootOf = (tag: string): Promise<string | undefined> => {
+      const root =
+        asked.get(tag) ??
+        deps.registry.resolve(formatReference({ repository, tag }), { signal }).then(
+          ({ digest }) => digest,
+          // Whatever it is, the line that asks again will say it.
+          () => undefined,
+        )
+      asked.set(tag, root)
+      return root
+    }
+    const candidates = new Set(tags.slice(0, candidateLimit).map(({ tag }) => tag))
     for (const [key, line] of lines) {
       if (line.repository !== repository || line.generation !== generation - 1) continue
-      if (line.release === undefined || !tags.slice(0, candidateLimit).some(({ tag }) => tag === line.tag)) {
-        lines.delete(key)
-        continue
-      }
-      const reference = formatReference({ repository, tag: line.tag })
-      const root = await deps.registry.resolve(reference, { signal }).catch((error: unknown) => {
-        if (isOtaError(error)) return undefined
-        throw error
-      })
-      if (root?.digest === line.release.held.verified.resolved.root.digest) lines.set(key, { ...line, generation })
+      const digest = line.release?.held.verified.resolved.root.digest
+      if (digest !== undefined && candidates.has(line.tag) && (await rootOf(line.tag)) === digest) lines.set(key, { ...line, generation })
       else lines.delete(key)
     }
   }

@@ -10,6 +10,9 @@ import type { Registry } from '../plugin/registry.ts'
 /** Tells what became of a request to the registry: `down` was answered from memory, or not at all. */
 export type RegistryOutcome = { readonly is: 'ok' } | { readonly is: 'down'; readonly error: OtaError }
 
+/** What nobody asks for is forgotten in the end, so that the journal does not grow with every tag there ever was. */
+const rememberedMs = 400 * 24 * 3_600_000
+
 /** Journal values stay below its limit; a repository with more tags than fit is simply not remembered. */
 const rememberedTags = 10_000
 
@@ -20,6 +23,7 @@ const rememberedTags = 10_000
 export function rememberingRegistry(
   registry: Registry,
   journal: Journal,
+  clock: () => Date,
   told: (repository: string, outcome: RegistryOutcome) => void,
 ): Registry {
   const orRemembered = async <T>(
@@ -33,7 +37,7 @@ export function rememberingRegistry(
       const value = await ask()
       told(repository, { is: 'ok' })
       const json = toJson(value)
-      if (json !== undefined) await remember(journal, key, json)
+      if (json !== undefined) await remember(journal, key, json, clock())
       return value
     } catch (error) {
       if (!isOtaError(error) || error.fault !== 'unavailable') throw error
@@ -71,11 +75,11 @@ export function rememberingRegistry(
   })
 }
 
-async function remember(journal: Journal, key: string, value: Json): Promise<void> {
+async function remember(journal: Journal, key: string, value: Json, now: Date): Promise<void> {
   try {
     const entry = await journal.get(key)
     if (entry !== undefined && JSON.stringify(entry.value) === JSON.stringify(value)) return
-    await journal.put(key, value, { ifVersion: entry?.version ?? null })
+    await journal.put(key, value, { ifVersion: entry?.version ?? null, expires: new Date(now.getTime() + rememberedMs) })
   } catch (error) {
     // Another process remembered at the same time, or the disk is full: the answer is good all the same.
     if (!isOtaError(error) || error.fault !== 'unavailable') throw error

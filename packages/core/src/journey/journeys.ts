@@ -20,7 +20,7 @@ import type { NewUpdate } from './open-update.ts'
 export interface Seen {
   readonly record: DeviceRecord
   /** Absent where the update was ended because it no longer verifies. */
-  readonly release?: Release
+  readonly planned?: Planned
   readonly because: readonly Reason[]
   /** The device is to prove what it runs. */
   readonly challenge: boolean
@@ -153,10 +153,9 @@ export function createJourneys(composition: Composition): Journeys {
       return { record: closed(record, 'failed', from.refused, clock()), because: from.refused, challenge: false }
     }
     const planned = plannedOf(from)
-    const { release } = planned
     const answer = async (because: readonly Reason[], challenge = false): Promise<Seen> => ({
       record: (await loadRecord(journal, who.deviceId)).record,
-      release,
+      planned,
       because,
       challenge,
     })
@@ -180,7 +179,7 @@ export function createJourneys(composition: Composition): Journeys {
       return answer(last?.because ?? [])
     const expected = evidence === undefined ? undefined : await nonce()
     if (evidence === undefined || expected === undefined) return answer(last.because, true)
-    const measurements = imageOf(release).measurements
+    const measurements = imageOf(planned.release).measurements
     const result = await appraise(
       who.deviceId,
       { evidence, nonce: expected },
