@@ -1,0 +1,47 @@
+import { readFileSync } from 'node:fs'
+import { relative } from 'node:path'
+import type { Count } from './steps.ts'
+
+/** A skip that is allowed: every other one fails the gate, because there the peers and vectors are all present. */
+export interface AllowedSkip {
+  /** File and full name of the test, `file > name`, or a part of both. */
+  readonly test: RegExp
+  readonly reason: string
+}
+
+interface Report {
+  readonly numTotalTests: number
+  readonly success: boolean
+  readonly testResults: readonly {
+    readonly name: string
+    readonly status: string
+    readonly message?: string
+    readonly assertionResults: readonly {
+      readonly fullName: string
+      readonly status: string
+      readonly failureMessages?: readonly string[]
+    }[]
+  }[]
+}
+
+/** Counts a run of vitest from its JSON report; a skip that is not allowed and a run without tests are failures. */
+export function countReport(file: string, allowed: readonly AllowedSkip[] = []): Count {
+  const report = JSON.parse(readFileSync(file, 'utf8')) as Report
+  let passed = 0
+  let skipped = 0
+  const failures: string[] = []
+  for (const suite of report.testResults) {
+    const path = relative(process.cwd(), suite.name)
+    if (suite.status === 'failed' && suite.assertionResults.length === 0) failures.push(`${path}: ${suite.message ?? 'did not load'}`)
+    for (const test of suite.assertionResults) {
+      const name = `${path} > ${test.fullName}`
+      if (test.status === 'passed') passed += 1
+      else if (test.status === 'failed') failures.push(`${name}\n${test.failureMessages?.join('\n') ?? ''}`)
+      else if (allowed.some((skip) => skip.test.test(name))) skipped += 1
+      else failures.push(`${name}: was ${test.status}; install what it needs, or allow the skip by name with a reason in scripts/gate.ts`)
+    }
+  }
+  if (passed === 0 && failures.length === 0) failures.push('no test ran')
+  if (!report.success && failures.length === 0) failures.push('vitest failed outside of a test: see its output above')
+  return { passed, failures, skipped }
+}
