@@ -1,1 +1,9 @@
-export {}
+export { esp32Errors } from './esp32-errors.ts'
+export type { AppDescription } from './image/app-description.ts'
+export { type BuildOptions, buildImage, type SegmentSource } from './image/build-image.ts'
+export type { ImageKind, Problem } from './image/check-image.ts'
+export { type Chip, type ChipName, chipById, chipByName, chipOfModel, chips } from './image/chips.ts'
+export type { FlashMode } from './image/image-header.ts'
+export { type ImageReport, type InspectOptions, inspectImage, inspectLimitBytes } from './image/inspect-image.ts'
+export type { ImageSegment } from './image/parse-image.ts'
+export type { SecureBootSignature } from './image/signature-sector.ts'
