@@ -1,0 +1,63 @@
+import { type ByteStream, type CallOptions, type Descriptor, parseReference, type Registry } from '@reflash/core'
+import {
+  fetchFromLayout,
+  isLayout,
+  pushToLayout,
+  referrersInLayout,
+  resolveInLayout,
+  tagInLayout,
+  tagsInLayout,
+} from './layout/layout-registry.ts'
+import { type OciRegistryOptions, ociSettings } from './oci-options.ts'
+import { fetchRemote } from './remote/fetch-remote.ts'
+import { listReferrers } from './remote/list-referrers.ts'
+import { listTags } from './remote/list-tags.ts'
+import { pushRemote, tagRemote } from './remote/push-remote.ts'
+import { remoteClient } from './remote/remote-client.ts'
+import { resolveRemote } from './remote/resolve-remote.ts'
+
+/** A registry that can do everything the contract has: read, list, and write. */
+export type OciRegistry = Registry & Required<Pick<Registry, 'tags' | 'referrers' | 'push' | 'tag' | 'close'>>
+
+/**
+ * Makes one registry over OCI image layouts on disk (`oci:<dir>`) and remote registries (`host[:port]/name`), read and write. It connects at
+ * the first call and ends all connections at `close()`; calls after that fail with `ABORTED`.
+ * OCI image spec 1.1, OCI distribution spec 1.1.
+ * @throws `INVALID_OPTIONS`
+ * @example
+ * const registry = ociRegistry({ credentials: () => ({ username: 'robot', password: process.env.REGISTRY_PASSWORD ?? '' }) })
+ * const { digest } = await registry.resolve('registry.example.com/firmware/sensor:1.2.3')
+ */
+export function ociRegistry(options: OciRegistryOptions = {}): OciRegistry {
+  const settings = ociSettings(options)
+  const client = remoteClient(settings)
+  return Object.freeze({
+    kind: 'registry',
+    name: 'oci',
+    spec: 0,
+    async resolve(reference: string, { signal }: CallOptions = {}) {
+      const parsed = parseReference(reference)
+      return isLayout(parsed.repository) ? resolveInLayout(reference, signal) : resolveRemote(client, parsed, signal)
+    },
+    async fetch(repository: string, descriptor: Descriptor, options: CallOptions & { readonly offset?: number } = {}) {
+      if (isLayout(repository)) return fetchFromLayout(repository, descriptor, options)
+      return fetchRemote(client, client.repository(repository), descriptor, options)
+    },
+    async *tags(repository: string, { signal }: CallOptions = {}) {
+      yield* isLayout(repository) ? tagsInLayout(repository, signal) : listTags(client, client.repository(repository), signal)
+    },
+    async *referrers(repository: string, subject: Descriptor, options: CallOptions & { readonly artifactType?: string } = {}) {
+      if (isLayout(repository)) yield* referrersInLayout(repository, subject, settings, options)
+      else yield* listReferrers(client, client.repository(repository), subject, options)
+    },
+    async push(repository: string, descriptor: Descriptor, open: () => ByteStream, { signal }: CallOptions = {}) {
+      if (isLayout(repository)) return pushToLayout(repository, descriptor, open, settings, signal)
+      return pushRemote(client, client.repository(repository), descriptor, open, signal)
+    },
+    async tag(descriptor: Descriptor, reference: string, { signal }: CallOptions = {}) {
+      if (isLayout(parseReference(reference).repository)) return tagInLayout(descriptor, reference, settings, signal)
+      return tagRemote(client, descriptor, reference, signal)
+    },
+    close: () => client.close(),
+  } satisfies OciRegistry)
+}
