@@ -9,24 +9,26 @@ export interface AllowedSkip {
   readonly reason: string
 }
 
+interface TestResult {
+  readonly fullName: string
+  readonly status: string
+  readonly duration?: number | null
+  readonly failureMessages?: readonly string[]
+}
+
 interface Report {
-  readonly numTotalTests: number
   readonly success: boolean
   readonly testResults: readonly {
     readonly name: string
     readonly status: string
     readonly message?: string
-    readonly assertionResults: readonly {
-      readonly fullName: string
-      readonly status: string
-      readonly failureMessages?: readonly string[]
-    }[]
+    readonly assertionResults: readonly TestResult[]
   }[]
 }
 
 /** Counts a run of vitest from its JSON report; a skip that is not allowed and a run without tests are failures. */
 export function countReport(file: string, allowed: readonly AllowedSkip[] = []): Count {
-  const report = JSON.parse(readFileSync(file, 'utf8')) as Report
+  const report = read(file)
   let passed = 0
   let skipped = 0
   const failures: string[] = []
@@ -44,4 +46,16 @@ export function countReport(file: string, allowed: readonly AllowedSkip[] = []):
   if (passed === 0 && failures.length === 0) failures.push('no test ran')
   if (!report.success && failures.length === 0) failures.push('vitest failed outside of a test: see its output above')
   return { passed, failures, skipped }
+}
+
+/** The tests of a report that passed, in its order. */
+export function passedTests(file: string): readonly { readonly file: string; readonly name: string; readonly durationMs: number }[] {
+  return read(file)
+    .testResults.flatMap(({ name, assertionResults }) => assertionResults.map((test) => ({ ...test, file: relative(process.cwd(), name) })))
+    .filter(({ status }) => status === 'passed')
+    .map((test) => ({ file: test.file, name: test.fullName, durationMs: test.duration ?? 0 }))
+}
+
+function read(file: string): Report {
+  return JSON.parse(readFileSync(file, 'utf8')) as Report
 }
