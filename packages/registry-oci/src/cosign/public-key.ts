@@ -71,7 +71,7 @@ function algorithmOf(key: KeyObject): KeyAlgorithm {
 
 /**
  * The y coordinates, little-endian, of the Ed25519 points whose order divides 8 (RFC 7748 and 8032; the last two are 0 and 1 written
- * as p and p + 1). Under such a "key" anybody can sign; a file of zeros is one.
+ * as p and p + 1). Under such a "key" anybody can sign where OpenSSL is older than 3.5 (Node 22); a file of zeros is one.
  */
 const smallOrder = new Set([
   '0000000000000000000000000000000000000000000000000000000000000000',
