@@ -5,7 +5,7 @@ export const cliErrors = {
   USAGE: {
     fault: 'invalid',
     means: 'A command, an option or an argument cannot be used as it was written.',
-    next: 'Read `reflash <command> --help`, which ends with examples.',
+    next: 'Read `reflash --help`, or `reflash <command> --help`, which ends with examples.',
   },
   FILE_NOT_FOUND: { fault: 'invalid', means: 'A file or its folder does not exist.', next: 'Look for a spelling mistake in the path.' },
   FILE_NOT_READABLE: {
@@ -42,21 +42,6 @@ export const cliErrors = {
     fault: 'invalid',
     means: 'The platform that was written is not the one that the image says it runs on.',
     next: 'Write the platform of the image, or leave it away; --force pushes it all the same.',
-  },
-  PLATFORM_TWICE: {
-    fault: 'invalid',
-    means: 'Two files would be pushed for one platform, so that a device could not choose.',
-    next: 'Push one file per platform, and other builds under a reference of their own.',
-  },
-  IMAGE_REFUSED: {
-    fault: 'invalid',
-    means: 'A file is not an image that a device could run.',
-    next: 'Build it again, or push the file that the build names as the application; --force pushes it all the same.',
-  },
-  VERSION_NEEDED: {
-    fault: 'invalid',
-    means: 'The tag of a release is not a version.',
-    next: 'Push to a tag such as 1.2.3 or v1.2.3: the version goes from the tag into the bytes that are signed.',
   },
   NOT_VERIFIED: {
     fault: 'rejected',

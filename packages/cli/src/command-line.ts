@@ -12,6 +12,11 @@ export type Define = (command: Command, cli: Cli) => void
 // A command's module is loaded when it is named: its dependencies are most of what a start costs.
 const commands: Readonly<Record<string, { summary: string; load: () => Promise<Define> }>> = {
   keygen: { summary: 'make a key pair to sign releases with', load: async () => (await import('./command/keygen.ts')).defineKeygen },
+  push: { summary: 'push a release to a registry or an OCI layout', load: async () => (await import('./command/push.ts')).definePush },
+  sign: { summary: 'sign a release', load: async () => (await import('./command/sign.ts')).defineSign },
+  verify: { summary: 'say whether a key has signed a release', load: async () => (await import('./command/verify.ts')).defineVerify },
+  pull: { summary: 'write the image of a release into a file', load: async () => (await import('./command/pull.ts')).definePull },
+  inspect: { summary: 'say what a file or a release is', load: async () => (await import('./command/inspect.ts')).defineInspect },
 }
 
 /** Runs one command line to its end and returns the exit code. */
@@ -23,6 +28,7 @@ export async function runCommandLine(process: NodeJS.Process): Promise<number> {
     stderr: process.stderr,
     json: options.includes('--json'),
     debug: (process.env.REFLASH_DEBUG ?? '') !== '',
+    help: ['reflash', ...options.slice(0, 1).filter((name) => Object.hasOwn(commands, name)), '--help'].join(' '),
   })
   const interrupt = interruptOn(process)
   try {

@@ -69,10 +69,14 @@ export function readError(error: unknown, path: string, what: string): unknown {
   if (error instanceof OtaError) return error
   const code = systemCode(error)
   if (code === 'ENOENT' || code === 'ENOTDIR') {
-    return fail('FILE_NOT_FOUND', `expected ${what} at ${path}, found nothing there`, { cause: error })
+    return fileNotFound(path, what, error)
   }
   if (code === undefined) return error
   return fail('FILE_NOT_READABLE', `${what} ${path} cannot be read: ${meaningOf(code)}`, { cause: error })
+}
+
+export function fileNotFound(path: string, what: string, cause?: unknown): Error {
+  return fail('FILE_NOT_FOUND', `expected ${what} at ${path}, found nothing there`, { cause })
 }
 
 export function writeError(error: unknown, path: string): unknown {

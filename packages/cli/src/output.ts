@@ -23,7 +23,17 @@ export interface Output {
   error(error: unknown): Promise<void>
 }
 
-export function outputOn({ stdout, stderr, json, debug }: { stdout: TextSink; stderr: TextSink; json: boolean; debug: boolean }): Output {
+export interface OutputOptions {
+  readonly stdout: TextSink
+  readonly stderr: TextSink
+  readonly json: boolean
+  /** Whether errors show where they come from. */
+  readonly debug: boolean
+  /** What to type for help, such as `reflash push --help`. */
+  readonly help?: string
+}
+
+export function outputOn({ stdout, stderr, json, debug, help = 'reflash --help' }: OutputOptions): Output {
   let code = 0
   return {
     json,
@@ -39,7 +49,7 @@ export function outputOn({ stdout, stderr, json, debug }: { stdout: TextSink; st
       const error = asOtaError(thrown)
       code = exitCodes[error.fault]
       if (json) stdout.write(`${JSON.stringify({ error: errorDocument(error) }, null, 2)}\n`)
-      stderr.write(await errorText(error))
+      stderr.write(await errorText(error, help))
       if (debug) for (let at: unknown = error; at instanceof Error; at = at.cause) stderr.write(`${at.stack}\n`)
     },
   }
@@ -50,9 +60,9 @@ export function errorDocument({ code, fault, message, because }: OtaError): Json
   return { code, fault, message, because: because.map(({ code, message }) => ({ code, message })) }
 }
 
-async function errorText(error: OtaError): Promise<string> {
+async function errorText(error: OtaError, help: string): Promise<string> {
   const reasons = error.because.filter((reason) => reason.code !== error.code || reason.message !== error.message)
-  const next = error.fault === 'aborted' ? undefined : await nextStep(error.code)
+  const next = error.fault === 'aborted' ? undefined : error.code === 'USAGE' ? `Read ${help}.` : await nextStep(error.code)
   return [
     `reflash: ${error.code}: ${error.message}`,
     ...reasons.map((reason) => `  - ${reason.code}: ${reason.message}`),

@@ -35,12 +35,12 @@ describe('the output of a command', () => {
       { code: 'A', message: 'first' },
       { code: 'B', message: 'second' },
     ]
-    await output.error(fail('IMAGE_REFUSED', 'fw.bin cannot be run', { because }))
+    await output.error(fail('PLATFORM_NEEDED', 'fw.bin cannot be run', { because }))
     expect(texts.stderr.split('\n')).toEqual([
       'reflash: IMAGE_REFUSED: fw.bin cannot be run',
       '  - A: first',
       '  - B: second',
-      expect.stringMatching(/^ {2}what to do: Build it again/),
+      expect.stringMatching(/^ {2}what to do: Write <file>@<platform>/),
       '',
     ])
     expect(texts.stdout).toBe('')

@@ -39,9 +39,9 @@ async function keygen({ outputKeyPrefix, force = false }: KeygenOptions, cli: Cl
     if (!force && (await exists(path))) throw fail('FILE_EXISTS', `expected no file at ${path}, found one`)
   }
   const password = await keyPassword(cli, privateKeyFile, { confirm: true })
-  const pair = await generateKeyPair({ password, signal: cli.signal })
-  await writeWhole(privateKeyFile, { mode: 0o600, replace: force }, (file) => file.writeFile(pair.privateKey))
-  await writeWhole(publicKeyFile, { mode: 0o644, replace: force }, (file) => file.writeFile(pair.publicKey))
+  const pair = await generateKeyPair(password, { signal: cli.signal })
+  await writeWhole(privateKeyFile, { mode: 0o600, replace: force }, (file) => file.writeFile(pair.privateKeyPem))
+  await writeWhole(publicKeyFile, { mode: 0o644, replace: force }, (file) => file.writeFile(pair.publicKeyPem))
   if (password === '') cli.output.note(`reflash: ${privateKeyFile} has an empty password: whoever can read the file can sign`)
   cli.output.result(
     { privateKeyFile, publicKeyFile },

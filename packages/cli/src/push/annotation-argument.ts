@@ -11,6 +11,8 @@ const reserved: ReadonlyMap<string, string> = new Map([
   [annotations.version, 'the version goes from the tag into the manifest'],
   [annotations.platform, 'write <file>@<platform>'],
   [annotations.product, 'use --product'],
+  [annotations.title, 'it is the name of the file'],
+  [annotations.created, 'it is the time of the push'],
 ])
 
 /**
