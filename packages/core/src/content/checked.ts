@@ -20,11 +20,14 @@ export interface CheckedOptions {
   readonly onDone?: (content: CheckedContent) => void
   /** Bytes checked so far. */
   readonly onProgress?: (done: number) => void
+  /** Takes a copy of the content on the way; at least `size` bytes long. */
+  readonly copyTo?: Uint8Array | undefined
   /** Ends the stream with `ABORTED` and closes the source, even one that does not answer. */
   readonly signal?: AbortSignal
 }
 
-type Claim = Pick<Descriptor, 'size' | 'digest'>
+/** What content claims to be. */
+export type Claim = Pick<Descriptor, 'size' | 'digest'>
 type Result = IteratorResult<Uint8Array, undefined>
 
 /**
@@ -34,11 +37,17 @@ type Result = IteratorResult<Uint8Array, undefined>
  * `INVALID_DESCRIPTOR`, `INVALID_DIGEST` at once; what the source throws. The source is closed in every case.
  */
 export function checked(stream: ByteStream, descriptor: Claim, options: CheckedOptions = {}): ByteStream {
-  if (!Number.isSafeInteger(descriptor.size) || descriptor.size < 0) {
-    throw fail('INVALID_DESCRIPTOR', `size: expected bytes as an integer from 0 to 2^53-1, found ${descriptor.size}`)
-  }
-  const claim = { size: descriptor.size, digest: parseDigest(descriptor.digest) }
+  checkClaim(descriptor)
+  const claim = { size: descriptor.size, digest: descriptor.digest }
   return { [Symbol.asyncIterator]: () => new Pass(stream[Symbol.asyncIterator](), claim, options) }
+}
+
+/** @throws `INVALID_DESCRIPTOR`, `INVALID_DIGEST` where no content can be what is claimed */
+export function checkClaim({ size, digest }: Claim): void {
+  if (!Number.isSafeInteger(size) || size < 0) {
+    throw fail('INVALID_DESCRIPTOR', `size: expected bytes as an integer from 0 to 2^53-1, found ${String(size)}`)
+  }
+  parseDigest(digest)
 }
 
 // Written out as an iterator, not as an async generator: it costs fewer promises per chunk, and it can leave a source that hangs.
@@ -98,6 +107,7 @@ class Pass implements AsyncIterator<Uint8Array, undefined> {
     if (size > this.#claim.size) throw this.#wrongSize(`at least ${size}`)
     this.#hash.update(chunk)
     this.#crc = crc32(chunk, this.#crc)
+    this.#options.copyTo?.set(chunk, this.#size)
     this.#size = size
     this.#options.onProgress?.(size)
     if (size < this.#claim.size) return { done: false, value: chunk }

@@ -1,7 +1,7 @@
 import { throwIfAborted } from '../content/abort.ts'
 import { boundsOf } from '../content/byte-range.ts'
 import { type ByteStream, collect, streamOf } from '../content/byte-stream.ts'
-import { type CheckedContent, checked } from '../content/checked.ts'
+import { type CheckedContent, checkClaim, checked } from '../content/checked.ts'
 import type { Descriptor } from '../content/descriptor.ts'
 import { singleFlight } from '../content/single-flight.ts'
 import { fail } from '../core-errors.ts'
@@ -40,6 +40,7 @@ export function memoryCache({ limitBytes = 64 * 1024 * 1024 }: MemoryCacheOption
     spec: 0,
     async hold(descriptor, open, context) {
       const { digest, size } = descriptor
+      checkClaim(descriptor)
       throwIfAborted(context.signal)
       if (size > limitBytes) throw fail('CACHE_FULL', `${digest}: expected at most ${limitBytes} bytes (limitBytes), found ${size}`)
       const known = held.get(digest)
