@@ -183,6 +183,10 @@ async function measure(open: () => ByteStream, signal: AbortSignal | undefined):
   return { digest: `sha256:${hash.digest('hex')}`, size }
 }
 
+/**
+ * Fields in the order of the specification's Go types, and none that image-spec 1.0 does not know (artifactType): tools of that time, such as
+ * Debian 12's skopeo, write an index anew when they copy it, and its digest and signature live on only where nothing is lost by that.
+ */
 function indexOf(
   prepared: readonly Prepared[],
   version: string,
@@ -191,18 +195,16 @@ function indexOf(
   const bytes = encode({
     schemaVersion: 2,
     mediaType: mediaTypes.index,
-    artifactType: firmwareArtifactType,
-    manifests: prepared.map(({ manifest: { platform, ...manifest } }) => ({
-      ...manifest,
+    manifests: prepared.map(({ manifest: { mediaType, digest, size }, platform }) => ({
+      mediaType,
+      digest,
+      size,
       ...(platform === undefined ? {} : { platform: ordered(platform) }),
     })),
     annotations: annotationsOf(version, options, undefined),
   })
   manifestDocument(bytes, mediaTypes.index)
-  return {
-    descriptor: { mediaType: mediaTypes.index, digest: digestOf(bytes), size: bytes.length, artifactType: firmwareArtifactType },
-    bytes,
-  }
+  return { descriptor: { mediaType: mediaTypes.index, digest: digestOf(bytes), size: bytes.length }, bytes }
 }
 
 function annotationsOf(version: string, { annotations = {}, created, product }: PushArtifactOptions, platform: Platform | undefined) {

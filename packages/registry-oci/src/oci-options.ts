@@ -1,4 +1,4 @@
-import { coreError } from '@reflash/core'
+import { coreError, throwIfAborted } from '@reflash/core'
 
 /** A user name and a password or token, for Basic authentication and for token servers. */
 export interface OciCredentials {
@@ -107,7 +107,7 @@ export function ociSettings(options: OciRegistryOptions): OciSettings {
     clientCert: clientCert === undefined ? undefined : { ...clientCert },
     limits: limitsOf(options.limits ?? {}),
     random,
-    clock,
+    clock: { now: () => clock.now(), sleep: (milliseconds: number, signal?: AbortSignal) => pause(clock, milliseconds, signal) },
   })
 }
 
@@ -138,6 +138,15 @@ function isPem(text: unknown): boolean {
 function expectThat(fine: boolean, name: string, expected: string): void {
   // Not the value found: it may be a key or a password in the wrong place.
   if (!fine) throw coreError('INVALID_OPTIONS', `ociRegistry: ${name}: expected ${expected}, found something else`)
+}
+
+async function pause(clock: OciClock, milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await clock.sleep(milliseconds, signal)
+  } catch (reason) {
+    throwIfAborted(signal)
+    throw reason
+  }
 }
 
 const runtimeClock: OciClock = Object.freeze({

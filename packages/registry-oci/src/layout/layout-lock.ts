@@ -43,10 +43,7 @@ async function take(lock: string, { clock, random, limits }: OciSettings, signal
       const found = `${lock} held by ${owner ?? 'nobody known'}`
       throw fail('LAYOUT_BUSY', `expected the lock of the layout within ${limits.lockTimeoutMs} ms, found ${found}`, { details: { lock } })
     }
-    await clock.sleep(pauseMs * (1 + random()), signal).catch((reason) => {
-      throwIfAborted(signal)
-      throw reason
-    })
+    await clock.sleep(pauseMs * (1 + random()), signal)
   }
 }
 

@@ -161,12 +161,23 @@ function tokenUrl({ host, name }: RemoteRepository, action: Action, { parameters
   const url = new URL(realm)
   const service = parameters.get('service')
   if (service !== undefined) url.searchParams.set('service', service)
-  const own = `repository:${name}:${action}`
-  const asked = (parameters.get('scope') ?? '').split(/[ \t]+/).filter((scope) => scope !== '')
   // Our own scope always: one token then serves every later request for this repository and action.
-  const covered = asked.some((scope) => scope === own || (action === 'pull' && scope === `repository:${name}:pull,push`))
-  for (const scope of new Set([...asked.slice(0, scopeLimit), ...(covered ? [] : [own])])) url.searchParams.append('scope', scope)
+  const own = `repository:${name}:${action}`
+  const asked = (parameters.get('scope') ?? '').split(/[ \t]+/).filter((scope) => scope !== '' && !isWithin(scope, own))
+  for (const scope of new Set([...asked.slice(0, scopeLimit), own])) url.searchParams.append('scope', scope)
   return url
+}
+
+/** Whether a scope asks for nothing beyond another: `repository:a:pull` is within `repository:a:pull,push`. */
+function isWithin(scope: string, wide: string): boolean {
+  const [what, actions] = parted(scope)
+  const [wideWhat, wideActions] = parted(wide)
+  return what === wideWhat && actions.every((action) => wideActions.includes(action))
+}
+
+function parted(scope: string): readonly [string, readonly string[]] {
+  const end = scope.lastIndexOf(':')
+  return [scope.slice(0, Math.max(end, 0)), scope.slice(end + 1).split(',')]
 }
 
 async function tokenDocument(body: ByteStream, url: URL): Promise<unknown> {

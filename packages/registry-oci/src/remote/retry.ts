@@ -17,10 +17,7 @@ export function retrying({ limits, clock, random }: Pick<OciSettings, 'limits' |
       } catch (error) {
         const pause = pauseAfter(error, attempt, random)
         if (pause === undefined || attempt >= limits.attempts || clock.now() + pause > end) throw error
-        await clock.sleep(pause, signal).catch((reason) => {
-          throwIfAborted(signal)
-          throw reason
-        })
+        await clock.sleep(pause, signal)
       }
     }
   }
