@@ -130,9 +130,10 @@ function shortfall(here: string, digest: Digest, attempts: readonly Attempt[], s
   // Those that could not be read might have been enough.
   if (signers + unreachable.length >= threshold && unreachable[0] !== undefined) return inconclusive(`${here}: ${unreachable[0].why}`)
   if (attempts.length === 0) return failed('SIGNATURE_NOT_FOUND', `expected signatures of ${digest}, found none: ${here}`)
-  if (signers > 0)
-    return failed('SIGNATURE_THRESHOLD', `expected signatures by ${threshold} different keys, found ${signers}: ${here}`, attempts)
   const refused = attempts.filter((attempt) => attempt.is === 'refused')
+  if (signers > 0 || refused.length === 0) {
+    return failed('SIGNATURE_THRESHOLD', `expected signatures by ${threshold} different keys, found ${signers}: ${here}`, attempts)
+  }
   const code = telling.find((candidate) => refused.some((attempt) => attempt.code === candidate)) ?? 'SIGNATURE_INVALID'
   const why = refused.find((attempt) => attempt.code === code)?.why ?? 'none counts'
   return failed(code, `expected a signature of ${digest}, found none that counts in ${here}: ${why}`)

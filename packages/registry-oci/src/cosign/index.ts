@@ -1,7 +1,0 @@
-export { cosignErrors } from './cosign-errors.ts'
-export { type CosignVerifierOptions, cosignVerifier, type KeySource } from './cosign-verifier.ts'
-export { encryptKey, generateKeyPair, type KeyPair, openKey } from './key-file.ts'
-export { type KeyAlgorithm, type KeyIdentity, type PublicKey, parsePublicKey } from './public-key.ts'
-export { type SignedArtifact, type SignOptions, signArtifact } from './sign-artifact.ts'
-export { signatureTag } from './signature-manifest.ts'
-export { openUnencryptedKey, type SigningKey } from './signing-key.ts'
