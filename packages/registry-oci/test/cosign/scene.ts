@@ -85,7 +85,10 @@ export function subjectOf(root: Descriptor, manifest: Descriptor = root): Subjec
   return { repository, reference: `${repository}:1.0.0`, root, manifest }
 }
 
-export function contextOf(registry: Pick<Registry, 'resolve' | 'fetch'>, signal: AbortSignal = new AbortController().signal): VerifyContext {
+export function contextOf(
+  registry: Pick<Registry, 'resolve' | 'fetch'>,
+  signal: AbortSignal = new AbortController().signal,
+): VerifyContext {
   const journal = memoryJournal()
   return { from: registry as VerifyContext['from'], signal, now: new Date('2026-01-01T00:00:00Z'), state: journal }
 }
