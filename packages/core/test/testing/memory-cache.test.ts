@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import { memoryCache } from '../../src/testing/index.ts'
-import { cacheSuite, contentOf, contextOf, descriptorOf, sourceOf } from '../content/cache-suite.ts'
+import { contentOf, contextOf, descriptorOf } from '../content/cache-content.ts'
+import { cacheSuite, sourceOf } from '../content/cache-suite.ts'
 
 cacheSuite('memoryCache', (limitBytes) => memoryCache({ limitBytes }))
 
