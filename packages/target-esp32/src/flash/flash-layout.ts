@@ -1,21 +1,23 @@
-import type { FlashPort, RunContext } from '@reflash/core'
+import type { Digest, FlashPort, RunContext } from '@reflash/core'
 import { fail } from '../esp32-errors.ts'
 import { type AppDescription, parseAppDescription } from '../image/app-description.ts'
 import { ByteReader } from '../image/byte-reader.ts'
 import { isBootable } from '../image/check-image.ts'
 import type { ChipName } from '../image/chips.ts'
 import { imageLimitBytes, parseImage } from '../image/parse-image.ts'
+import { readTrailer } from '../image/signature-sector.ts'
 import { bootOrder, updateSlot } from './boot-order.ts'
+import { flashSectorBytes } from './flash-sector.ts'
 import { readExactly } from './guarded-port.ts'
-import { activeEntry, type Otadata, otadataEntryBytes, otadataSectorBytes, parseOtadataEntry } from './otadata.ts'
+import { activeEntry, type Otadata, otadataEntryBytes, parseOtadataEntry } from './otadata.ts'
 import { isOtadata, otaSlots, type Partition, type PartitionTable, parsePartitionTable, partitionTableBytes } from './partition-table.ts'
 import { flashStream } from './read-back.ts'
 
 /** What a slot holds, where the bootloader would start it. */
 export interface SlotImage {
   readonly chip: ChipName
-  /** With checksum and hash, without signature. */
-  readonly imageBytes: number
+  /** SHA-256 of the file that was flashed; undefined where flash does not tell where it ended. */
+  readonly digest?: Digest
   readonly description?: AppDescription
 }
 
@@ -58,7 +60,7 @@ export async function readLayout(port: FlashPort, tableOffset: number, context: 
 
 export async function readOtadata(port: FlashPort, offset: number, context: RunContext): Promise<Otadata> {
   const entry = async (index: number) =>
-    parseOtadataEntry(await readExactly(port, offset + index * otadataSectorBytes, otadataEntryBytes, context))
+    parseOtadataEntry(await readExactly(port, offset + index * flashSectorBytes, otadataEntryBytes, context))
   return [await entry(0), await entry(1)]
 }
 
@@ -83,10 +85,22 @@ async function readSlotImage(port: FlashPort, partition: Partition, context: Run
   try {
     const facts = await parseImage(reader, true)
     const chip = facts.header?.chip
-    if (chip === undefined || facts.endBytes === undefined || !isBootable(facts)) return undefined
+    if (chip === undefined || !isBootable(facts)) return undefined
+    const digest = await digestOfFile(reader)
     const description = parseAppDescription(facts.firstData)
-    return { chip: chip.name, imageBytes: facts.endBytes, ...(description === undefined ? {} : { description }) }
+    return { chip: chip.name, ...(digest === undefined ? {} : { digest }), ...(description === undefined ? {} : { description }) }
   } finally {
     await reader.close()
   }
+}
+
+// Behind the image comes its signature sector, or the 0xFF that its last sector was filled with. Anything else may belong to it or not.
+async function digestOfFile(reader: ByteReader): Promise<Digest | undefined> {
+  const image = reader.sha256()
+  const padding = await reader.take((flashSectorBytes - (reader.position % flashSectorBytes)) % flashSectorBytes)
+  const sha256BeforeSector = reader.sha256()
+  const sector = await reader.take(flashSectorBytes)
+  const { signature, damage } = readTrailer({ padding, sector, sha256BeforeSector })
+  if (signature?.scheme === 'v2' && damage.length === 0) return `sha256:${reader.sha256()}`
+  return padding.every((byte) => byte === 0xff) ? `sha256:${image}` : undefined
 }

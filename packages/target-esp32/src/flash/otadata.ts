@@ -11,7 +11,6 @@ import { fail } from '../esp32-errors.ts'
  *    28    4 CRC-32 of the sequence number, seeded with 0xFFFFFFFF
  */
 export const otadataEntryBytes = 32
-export const otadataSectorBytes = 0x1000
 const none = 0xffff_ffff
 
 const stateCodes = { new: 0, 'pending-verify': 1, valid: 2, invalid: 3, aborted: 4, undefined: none } as const

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Reason } from '@reflash/core'
 import { fail } from '../esp32-errors.ts'
+import { flashSectorBytes } from './flash-sector.ts'
 
 /*
  * Partition table, at 0x8000 by default: 32-byte entries, little endian. ESP-IDF, esp_flash_partitions.h.
@@ -19,7 +20,6 @@ import { fail } from '../esp32-errors.ts'
 export const partitionTableBytes = 0xc00
 export const defaultPartitionTableOffset = 0x8000
 const entryBytes = 32
-const sectorBytes = 0x1000
 const appAlignBytes = 0x1_0000
 
 export const partitionTypes = { app: 0, data: 1 } as const
@@ -111,16 +111,16 @@ function md5Problems(entry: Uint8Array, before: Uint8Array): string[] {
 // What gen_esp32part.py and the bootloader demand; overlaps above all, because a slot inside another one is a device lost.
 function layoutProblems(partitions: readonly Partition[], options: TableOptions): string[] {
   const { flashBytes = 0x1_0000_0000, tableOffset = defaultPartitionTableOffset } = options
-  const lowest = tableOffset + sectorBytes
+  const lowest = tableOffset + flashSectorBytes
   const problems: string[] = []
   for (const { label, type, offset, sizeBytes } of partitions) {
-    const align = type === partitionTypes.app ? appAlignBytes : sectorBytes
+    const align = type === partitionTypes.app ? appAlignBytes : flashSectorBytes
     if (offset % align !== 0) problems.push(`${label}: expected an offset aligned to ${align} bytes, found ${offset}`)
     if (type <= partitionTypes.data && offset < lowest) {
       problems.push(`${label}: expected an offset of at least ${lowest}, behind bootloader and partition table, found ${offset}`)
     }
     if (sizeBytes === 0) problems.push(`${label}: expected a size, found 0`)
-    if (type === partitionTypes.app && sizeBytes % sectorBytes !== 0)
+    if (type === partitionTypes.app && sizeBytes % flashSectorBytes !== 0)
       problems.push(`${label}: expected whole 4096 byte sectors, found ${sizeBytes} bytes`)
     if (offset + sizeBytes > flashBytes)
       problems.push(`${label}: expected an end within ${flashBytes} bytes of flash, found ${offset + sizeBytes}`)
@@ -136,7 +136,7 @@ function layoutProblems(partitions: readonly Partition[], options: TableOptions)
     problems.push(`expected OTA slots 0 to ${slots.length - 1}, found ${slots.join(', ')}`)
   const otadata = partitions.filter(isOtadata)
   if (otadata.length > 1) problems.push(`expected one otadata partition, found ${otadata.length}`)
-  if (otadata.some(({ sizeBytes }) => sizeBytes < 2 * sectorBytes)) problems.push('otadata: expected two sectors of 4096 bytes')
+  if (otadata.some(({ sizeBytes }) => sizeBytes < 2 * flashSectorBytes)) problems.push('otadata: expected two sectors of 4096 bytes')
   if (partitions.filter(isFactory).length > 1) problems.push('expected at most one factory partition')
   return problems
 }

@@ -29,7 +29,9 @@ export function checkImage(facts: ImageFacts, sizeBytes: number): Judgement {
   const description = parseAppDescription(facts.firstData)
   const kind = kindOf(facts, description)
   const problems: Problem[] = []
-  const tell: Tell = (code, message) => problems.push({ code, message })
+  const tell: Tell = (code, message) => {
+    problems.push({ code, message })
+  }
   tellKind(kind, facts, tell)
   if (sizeBytes > imageLimitBytes) tell('IMAGE_TOO_LARGE', `expected at most ${imageLimitBytes} bytes, found ${sizeBytes}`)
   if (kind === 'esp32-app' || kind === 'esp32-bootloader' || kind === 'esp32-ram-program') tellStructure(facts, description, tell)
@@ -77,36 +79,39 @@ function isBootloaderDescriptor(data: Uint8Array): boolean {
   return data.length >= 80 && data[0] === 0x50 && data[8] === 0x76
 }
 
-function tellKind(kind: ImageKind, { firstByte, header, truncated }: ImageFacts, tell: Tell): void {
-  const only = 'only application images can be installed over the air'
-  switch (kind) {
-    case 'esp32-app':
-      return
-    case 'empty':
-      return tell('IMAGE_EMPTY', 'expected an application image, found no bytes')
-    case 'esp32-bootloader':
-      return tell('IMAGE_IS_BOOTLOADER', `this is a second-stage bootloader; ${only}`)
-    case 'esp32-ram-program':
-      return tell('IMAGE_IS_RAM_PROGRAM', `no segment of this image lives in flash: it is a program for RAM; ${only}`)
-    case 'esp32-merged-flash':
-      return tell('IMAGE_IS_MERGED_FLASH', `this is a dump of flash from its start (bootloader, partition table); ${only}`)
-    case 'esp32-partition-table':
-      return tell('IMAGE_IS_PARTITION_TABLE', `this is a partition table; ${only}`)
-    case 'esp8266-image':
-      return tell('IMAGE_IS_ESP8266', 'this is an image for the ESP8266, not for an ESP32')
-    case 'unknown':
-      break
+const onlyApps = 'only application images can be installed over the air'
+
+const kindProblems: { readonly [K in Exclude<ImageKind, 'esp32-app' | 'unknown'>]: Problem } = {
+  empty: { code: 'IMAGE_EMPTY', message: 'expected an application image, found no bytes' },
+  'esp32-bootloader': { code: 'IMAGE_IS_BOOTLOADER', message: `this is a second-stage bootloader; ${onlyApps}` },
+  'esp32-ram-program': {
+    code: 'IMAGE_IS_RAM_PROGRAM',
+    message: `no segment of this image lives in flash: it is a program for RAM; ${onlyApps}`,
+  },
+  'esp32-merged-flash': {
+    code: 'IMAGE_IS_MERGED_FLASH',
+    message: `this is a dump of flash from its start (bootloader, partition table); ${onlyApps}`,
+  },
+  'esp32-partition-table': { code: 'IMAGE_IS_PARTITION_TABLE', message: `this is a partition table; ${onlyApps}` },
+  'esp8266-image': { code: 'IMAGE_IS_ESP8266', message: 'this is an image for the ESP8266, not for an ESP32' },
+}
+
+function tellKind(kind: ImageKind, facts: ImageFacts, tell: Tell): void {
+  if (kind === 'esp32-app') return
+  if (kind === 'unknown') tell('IMAGE_UNKNOWN', unknownBecause(facts))
+  else tell(kindProblems[kind].code, kindProblems[kind].message)
+}
+
+function unknownBecause({ firstByte = 0, header, truncated }: ImageFacts): string {
+  if (firstByte !== 0xe9) return `expected 0xe9 as first byte of an image, found ${hex(firstByte, 2)}: no image, or an encrypted one`
+  const why: string[] = []
+  if (header === undefined) why.push(`it has ${truncated?.found ?? 0} bytes`)
+  else {
+    why.push(...header.oddities)
+    if (header.chip === undefined) why.push(`unknown chip id ${header.chipId}`)
+    if (header.segmentCount === 0 || header.segmentCount > 16) why.push(`${header.segmentCount} segments`)
   }
-  if (firstByte !== 0xe9) {
-    return tell('IMAGE_UNKNOWN', `expected 0xe9 as first byte of an image, found ${hex(firstByte ?? 0, 2)}: no image, or an encrypted one`)
-  }
-  const why = [
-    ...(truncated !== undefined && header === undefined ? [`it has ${truncated.found} bytes`] : []),
-    ...(header === undefined ? [] : header.oddities),
-    ...(header !== undefined && header.chip === undefined ? [`unknown chip id ${header.chipId}`] : []),
-    ...(header !== undefined && (header.segmentCount === 0 || header.segmentCount > 16) ? [`${header.segmentCount} segments`] : []),
-  ]
-  tell('IMAGE_UNKNOWN', `the first byte is that of an image, the header is not (${why.join(', ')}): no image, or an encrypted one`)
+  return `the first byte is that of an image, the header is not (${why.join(', ')}): no image, or an encrypted one`
 }
 
 function tellStructure(facts: ImageFacts, description: AppDescription | undefined, tell: Tell): void {

@@ -1,0 +1,78 @@
+import { type Digest, isDigest } from '@reflash/core'
+import { flashSectorBytes } from '../flash/flash-sector.ts'
+import type { Partition } from '../flash/partition-table.ts'
+import type { NorFlash } from './nor-flash.ts'
+
+/*
+ * What the agent keeps of a download, in the first sector of the nvs partition. Nothing is erased while it runs: one bit goes from 1 to 0 for
+ * each sector that is written, after it is written.
+ *
+ *   off  size field
+ *     0     4 "RFD1"
+ *     4     4 size of the image, little endian
+ *     8     4 offset of the slot
+ *    16   136 digest as text, padded with zeros
+ *   512  3584 one bit for each sector of 4 KiB, least significant first, 0: written
+ */
+const magic = 0x3144_4652
+const bitsAt = 512
+
+export interface Download {
+  readonly digest: Digest
+  /** Bytes. */
+  readonly size: number
+  readonly slotOffset: number
+}
+
+export interface DownloadLog {
+  /** Goes on with a download that is under way, or begins a new one. */
+  open(download: Download): void
+  current(): Download | undefined
+  /** Sectors written, from the start without a gap. */
+  written(): number
+  mark(sector: number): void
+  /** Forgets the download: what is in the slot is not what was written. */
+  clear(): void
+}
+
+export function downloadLog(flash: NorFlash, nvs: Partition): DownloadLog {
+  const current = (): Download | undefined => {
+    const bytes = flash.read(nvs.offset, bitsAt)
+    const view = new DataView(bytes.buffer, bytes.byteOffset)
+    if (view.getUint32(0, true) !== magic) return undefined
+    const digest = new TextDecoder().decode(bytes.subarray(16, 152)).replace(/\0+$/, '')
+    return isDigest(digest) ? { digest, size: view.getUint32(4, true), slotOffset: view.getUint32(8, true) } : undefined
+  }
+  const bit = (sector: number) => ({ at: nvs.offset + bitsAt + (sector >> 3), mask: 1 << (sector & 7) })
+  return {
+    open(download) {
+      const found = current()
+      const same = found?.digest === download.digest && found.size === download.size && found.slotOffset === download.slotOffset
+      if (same) return
+      const bytes = new Uint8Array(152)
+      const view = new DataView(bytes.buffer)
+      view.setUint32(0, magic, true)
+      view.setUint32(4, download.size, true)
+      view.setUint32(8, download.slotOffset, true)
+      bytes.set(new TextEncoder().encode(download.digest), 16)
+      flash.erase(nvs.offset, flashSectorBytes)
+      // The magic last: a cut in between leaves no download rather than half of one.
+      flash.write(nvs.offset + 4, bytes.subarray(4))
+      flash.write(nvs.offset, bytes.subarray(0, 4))
+    },
+    current,
+    written() {
+      const bits = flash.read(nvs.offset + bitsAt, flashSectorBytes - bitsAt)
+      const byte = bits.findIndex((value) => value !== 0)
+      if (byte < 0) return bits.length * 8
+      let sector = byte * 8
+      while (((bits[byte] as number) & (1 << (sector & 7))) === 0) sector++
+      return sector
+    },
+    clear: () => flash.erase(nvs.offset, flashSectorBytes),
+    mark(sector) {
+      const { at, mask } = bit(sector)
+      flash.write(at, Uint8Array.of(~mask & 0xff))
+    },
+  }
+}
