@@ -66,8 +66,8 @@ const examples: Step = {
 
 await runSteps([
   { name: "Debian's peers", run: () => installDebianPeers() },
-  commandStep('format and lint', 'biome', 'ci', '--error-on-warnings', '.'),
-  commandStep('types', 'tsc', '-p', '.'),
+  commandStep('format and lint', 'biome', 'ci', '--colors=off', '--error-on-warnings', '.'),
+  commandStep('types', 'tsc', '--pretty', 'false', '-p', '.'),
   commandStep('programs in the READMEs compile', 'node', 'scripts/check-readmes.ts'),
   commandStep('generated docs are up to date', process.execPath, '--conditions=@reflash/source', 'scripts/generate-docs.ts', '--check'),
   examples,

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { runCommand } from '../gate/run-command.ts'
 import { root } from '../workspaces.ts'
 
@@ -29,11 +29,12 @@ async function firstFailure(commands: readonly (readonly string[])[], cwd: strin
 
 function goPeer(name: string, module: string, path: string, version: string): Peer {
   const folder = join(peersFolder, `${name}-${version}`)
+  const executable = join(folder, basename(path))
   return {
     name,
     version,
     from: `go install ${module}${path}@v${version}`,
-    executable: join(folder, name),
+    executable,
     install: () =>
       firstFailure([['go', 'install', `${module}${path}@v${version}`]], folder, { GOBIN: folder, CGO_ENABLED: '0', GOFLAGS: '-mod=mod' }),
   }
@@ -84,6 +85,7 @@ function orasPeer(version: string): Peer {
 /** Every peer that the interop tests drive. A test finds the executable in `REFLASH_PEER_<NAME>`. */
 export const toolPeers: readonly Peer[] = [
   goPeer('cosign', 'github.com/sigstore/cosign/v2', '/cmd/cosign', '2.6.5'),
+  goPeer('cosign-3', 'github.com/sigstore/cosign/v3', '/cmd/cosign', '3.1.3'),
   goPeer('crane', 'github.com/google/go-containerregistry', '/cmd/crane', '0.22.1'),
   orasPeer('2.6.4'),
   pythonPeer('esptool', '5.6.0'),
