@@ -153,6 +153,11 @@ export const coreErrors = {
     means: 'An index offers a manifest for another platform than the manifest is signed for.',
     next: 'Push the index again, and look at who may write to the repository.',
   },
+  INVALID_VERSION: {
+    fault: 'invalid',
+    means: 'A version is not one of semver 2.0.0.',
+    next: 'Write three numbers and what semver allows after them, such as `1.2.3` or `1.3.0-beta.1`.',
+  },
   INVALID_FLOOR: {
     fault: 'invalid',
     means: 'A release names the versions that may update to it by something that is no semver range.',
