@@ -24,6 +24,7 @@ export {
   isDigest,
   parseDigest,
 } from './content/digest.ts'
+export { type DiskCacheOptions, diskCache } from './content/disk-cache.ts'
 export type { Json } from './content/json.ts'
 export { type ImageIndex, type ImageManifest, manifestKind, parseDescriptor, parseIndex, parseManifest } from './content/manifest.ts'
 export { annotations, firmwareArtifactType, manifestLimitBytes, mediaTypes } from './content/media-types.ts'
@@ -67,7 +68,16 @@ export type { Driver, ImageInfo, Target } from './plugin/target.ts'
 export type { ServeContext, Serving, Transport } from './plugin/transport.ts'
 export type { VersionClaim, VersionSource } from './plugin/version-source.ts'
 export { defaultPolicy, type Policy } from './policy/policy.ts'
-export { parseTag, parseVersion } from './policy/version.ts'
+export {
+  compareVersions,
+  type EligibleTag,
+  eligibleTags,
+  inChannel,
+  isRange,
+  mayUpdateFrom,
+  parseTag,
+  parseVersion,
+} from './policy/version.ts'
 export { admit } from './update/admit.ts'
 export { type ConfirmPolicy, confirm } from './update/confirm.ts'
 export { deliver } from './update/deliver.ts'
