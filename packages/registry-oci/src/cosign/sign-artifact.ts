@@ -168,7 +168,10 @@ async function sign(payload: Uint8Array, key: SigningKey, call: CallOptions): Pr
 
 async function present(registry: Registry, repository: string, digest: Digest, call: CallOptions): Promise<StoredSignatures | undefined> {
   try {
-    return await readSignatures(registry, repository, digest, call)
+    const stored = await readSignatures(registry, repository, digest, call)
+    const layers = stored?.manifest.layers ?? []
+    if (layers.length === 0 || layers.some(isSignatureLayer)) return stored
+    throw fail('SIGNATURE_MANIFEST_INVALID', `expected signatures, found ${layers.length} layers of other types`)
   } catch (error) {
     if (!isOtaError(error) || error.code !== 'SIGNATURE_MANIFEST_INVALID') throw error
     throw fail('SIGNATURE_TAG_OCCUPIED', `${repository}:${signatureTag(digest)}: ${error.message}; nothing was overwritten`, {

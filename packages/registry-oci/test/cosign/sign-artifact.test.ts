@@ -162,6 +162,12 @@ describe('signArtifact', () => {
     expect((await registry.resolve(`${repository}:${signatureTag(manifest.digest)}`)).digest).toBe(other.digest)
   })
 
+  test('adds no signature to an image that lies under the tag of signatures', async () => {
+    const { registry, manifest } = await scene()
+    await registry.tag(manifest, `${repository}:${signatureTag(manifest.digest)}`)
+    await expect(signArtifact(registry, reference, alice)).rejects.toMatchObject({ code: 'SIGNATURE_TAG_OCCUPIED' })
+  })
+
   test('adds no signature that a verifier would not try', async () => {
     const { registry, manifest } = await scene()
     registry.addContent(repository, 'x/y', utf8('{}'))
