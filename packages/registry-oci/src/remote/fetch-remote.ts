@@ -117,9 +117,11 @@ async function* resumed(
   first: ByteStream,
   signal: AbortSignal | undefined,
 ): ByteStream {
+  const { attempts } = client.settings.limits
   let at = offset
   let stream = first
-  for (let breaks = 1; ; breaks++) {
+  for (let breaks = 1, barren = 1; ; breaks++) {
+    const began = at
     try {
       for await (const chunk of stream) {
         at += chunk.length
@@ -128,7 +130,8 @@ async function* resumed(
       return
     } catch (error) {
       const broken = isOtaError(error) && error.code === 'REGISTRY_UNAVAILABLE'
-      if (!broken || breaks > resumeLimit || at >= descriptor.size) throw error
+      barren = at > began ? 1 : barren + 1
+      if (!broken || breaks > resumeLimit || barren > attempts || at >= descriptor.size) throw error
     }
     stream = await openBlob(client, repository, descriptor, at, signal)
   }

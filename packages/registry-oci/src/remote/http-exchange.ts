@@ -1,5 +1,5 @@
 import { getCACertificates } from 'node:tls'
-import { type ByteStream, coreError, isOtaError, type OtaError } from '@reflash/core'
+import { type ByteStream, coreError, type OtaError } from '@reflash/core'
 import { Agent, type Dispatcher } from 'undici'
 import { fail } from '../oci-errors.ts'
 import type { OciSettings } from '../oci-options.ts'
@@ -103,11 +103,16 @@ function dispatchOptions(request: HttpRequest, lifeline: Lifeline): Dispatcher.R
 }
 
 async function* alive(body: ByteStream, lifeline: Lifeline): ByteStream {
-  for await (const chunk of body) {
+  try {
+    for await (const chunk of body) {
+      lifeline.touch()
+      yield chunk
+    }
     lifeline.touch()
-    yield chunk
+  } catch (error) {
+    lifeline.sourceError = { error }
+    throw error
   }
-  lifeline.touch()
 }
 
 function answerOf(answer: Dispatcher.ResponseData, lifeline: Lifeline, url: URL): HttpAnswer {
@@ -148,6 +153,8 @@ class Lifeline {
   #milliseconds: number
   #paused = false
   timedOut = false
+  /** What reading our own body threw. */
+  sourceError: { readonly error: unknown } | undefined
 
   constructor(caller: AbortSignal | undefined, milliseconds: number) {
     this.#caller = caller
@@ -201,10 +208,10 @@ class Lifeline {
 }
 
 /** Which of the codes stands for a failure of the wire. Codes of Node: errors.md and tls.md; of undici: Errors.md. */
-function failureOf(error: unknown, lifeline: Lifeline, url: URL): OtaError {
+function failureOf(error: unknown, lifeline: Lifeline, url: URL): unknown {
   if (lifeline.cancelled) return coreError('ABORTED', 'the caller cancelled', { cause: error })
-  // What our own body stream threw: a digest that is wrong, a file that cannot be read.
-  if (isOtaError(error)) return error
+  // A digest that is wrong, a file that cannot be read: not the registry's fault, and not to be tried again.
+  if (lifeline.sourceError !== undefined) return lifeline.sourceError.error
   const code = codeOf(error)
   const details = { host: url.host, ...(code === undefined ? {} : { code }) }
   if (code === 'UND_ERR_DESTROYED' || code === 'UND_ERR_CLOSED') return closedError(error)
