@@ -53,10 +53,50 @@ export const cliErrors = {
     means: 'A tokens file cannot be understood.',
     next: 'Write a line "device-id token" for each device, or one JSON object { "device-id": "token" }.',
   },
+  CONFIG_UNREADABLE: {
+    fault: 'invalid',
+    means: 'A configuration file cannot be loaded, or holds a key or value that is none.',
+    next: 'Export an object from it: `export default defineConfig({ ... })`, with defineConfig from @reflash/cli.',
+  },
   NOT_ONE_IMAGE: {
     fault: 'unsupported',
     means: 'An artifact holds several files or none, where one image was expected.',
     next: 'Pull it with an OCI client such as oras, or push each image as an artifact of its own.',
+  },
+  DEVICE_STATE_INVALID: {
+    fault: 'invalid',
+    means: 'The state folder of a virtual device is damaged.',
+    next: 'Use another folder, or delete this one: the device then starts with nothing installed.',
+  },
+  DEVICE_STATE_IN_USE: {
+    fault: 'unavailable',
+    means: 'Another process is the virtual device of this state folder.',
+    next: 'Wait for it or end it; give each device a folder of its own.',
+  },
+  DEVICE_UNSUPPORTED: {
+    fault: 'unsupported',
+    means: 'The server asks for something that the virtual device cannot do.',
+    next: 'Offer it one image, and do not ask it for evidence.',
+  },
+  DOWNLOAD_CUT: {
+    fault: 'unavailable',
+    means: 'The server ended a download before its last byte.',
+    next: 'Run the device again: it goes on where the download stopped.',
+  },
+  CRC_MISMATCH: {
+    fault: 'rejected',
+    means: 'What was written has the digest of the offer, but not its CRC-32: the offer contradicts itself.',
+    next: 'Nothing was switched. Look at the server: it tells devices numbers of another image.',
+  },
+  SELF_TEST_FAILED: {
+    fault: 'rejected',
+    means: 'A new image did not pass its self-test, and the device went back to the image before.',
+    next: 'Release a mended version; the server stops offering this one after some attempts.',
+  },
+  NOT_OFFERED: {
+    fault: 'unavailable',
+    means: 'The server offers nothing, and does not say that the device is up to date.',
+    next: 'Read the reasons, which are the server’s.',
   },
   INTERNAL: {
     fault: 'internal',

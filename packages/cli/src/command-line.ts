@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
-import type { Cli } from './cli.ts'
+import type { Cli, TextSource } from './cli.ts'
 import { fail } from './cli-errors.ts'
 import { exitCodeHelp } from './exit-code.ts'
-import { interruptOn } from './interrupt.ts'
-import { outputOn } from './output.ts'
+import { interruptOn, type Signalled } from './interrupt.ts'
+import { outputOn, type TextSink } from './output.ts'
 
 /** Adds arguments, options and action to a command. */
 export type Define = (command: Command, cli: Cli) => void
@@ -17,10 +17,20 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<D
   verify: { summary: 'say whether a key has signed a release', load: async () => (await import('./command/verify.ts')).defineVerify },
   pull: { summary: 'write the image of a release into a file', load: async () => (await import('./command/pull.ts')).definePull },
   inspect: { summary: 'say what a file or a release is', load: async () => (await import('./command/inspect.ts')).defineInspect },
+  serve: { summary: 'serve releases to devices over HTTP', load: async () => (await import('./command/serve.ts')).defineServe },
+}
+
+/** What of a process a command line uses: the real one, or a test's. */
+export interface HostProcess extends Signalled {
+  readonly argv: readonly string[]
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly stdin: TextSource
+  readonly stdout: TextSink
+  readonly stderr: TextSink & { readonly isTTY?: boolean }
 }
 
 /** Runs one command line to its end and returns the exit code. */
-export async function runCommandLine(process: NodeJS.Process): Promise<number> {
+export async function runCommandLine(process: HostProcess): Promise<number> {
   const args = process.argv.slice(2)
   const options = args.includes('--') ? args.slice(0, args.indexOf('--')) : args
   const output = outputOn({
@@ -34,7 +44,7 @@ export async function runCommandLine(process: NodeJS.Process): Promise<number> {
   try {
     const { env, stdin, stderr } = process
     const cli: Cli = { env, stdin, stderr, output, signal: interrupt.signal, now: () => new Date() }
-    await (await programFor(args, cli)).parseAsync(args, { from: 'user' })
+    await (await programFor(args, cli, process)).parseAsync(args, { from: 'user' })
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return 0
@@ -48,8 +58,8 @@ export async function runCommandLine(process: NodeJS.Process): Promise<number> {
   return output.exitCode
 }
 
-async function programFor(args: readonly string[], cli: Cli): Promise<Command> {
-  const program = configured(new Command('reflash'))
+async function programFor(args: readonly string[], cli: Cli, host: HostProcess): Promise<Command> {
+  const program = configured(new Command('reflash'), host)
     .description('Over-the-air updates: push, sign, verify and serve releases from OCI registries.')
     .version(version(), '--version', 'print the version')
     .helpCommand('help [command]', 'print the help of a command')
@@ -57,18 +67,18 @@ async function programFor(args: readonly string[], cli: Cli): Promise<Command> {
   // `push ...`, or `help push`.
   const named = args.filter((arg) => !arg.startsWith('-')).slice(0, 2)
   for (const [name, { summary, load }] of Object.entries(commands)) {
-    const command = configured(program.command(name)).summary(summary)
+    const command = configured(program.command(name), host).summary(summary)
     if (named.includes(name)) (await load())(command, cli)
   }
   return program
 }
 
-function configured(command: Command): Command {
+function configured(command: Command, { stdout, stderr }: Pick<HostProcess, 'stdout' | 'stderr'>): Command {
   return command
     .exitOverride()
     .enablePositionalOptions()
     .helpOption('-h, --help', 'print this help')
-    .configureOutput({ outputError: () => {} })
+    .configureOutput({ writeOut: (text) => void stdout.write(text), writeErr: (text) => void stderr.write(text), outputError: () => {} })
 }
 
 /** `error: unknown option '--forc'\n(Did you mean --force?)` as one sentence. */

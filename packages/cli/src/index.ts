@@ -1,1 +1,1 @@
-export {}
+export { defineConfig, type ServerConfig } from './serve/server-config.ts'

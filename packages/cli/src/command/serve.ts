@@ -1,0 +1,104 @@
+import { createGateway } from '@reflash/core'
+import { httpTransport } from '@reflash/transport-http'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { Cli } from '../cli.ts'
+import { type RegistryFlags, registryFrom, withRegistryFlags } from '../registry-options.ts'
+import { loadConfig, type ServerConfig } from '../serve/server-config.ts'
+import { type LogLevel, logLevels, serverLog } from '../serve/server-log.ts'
+import { type ServerFlags, serverOptions } from '../serve/server-options.ts'
+
+interface ServeFlags extends ServerFlags, RegistryFlags {
+  readonly listen?: string
+  readonly config?: string
+  readonly logLevel: LogLevel
+}
+
+export function defineServe(command: Command, cli: Cli): void {
+  withRegistryFlags(
+    command
+      .description(
+        'Serves the newest release that verifies to devices over HTTP: the native protocol and the OtaFlux dialect. Ends at Ctrl-C or SIGTERM, once running downloads are done.',
+      )
+      .option('--repository <template>', 'where releases come from; {device} and {model} are filled in')
+      .option(
+        '--key <file>',
+        'public key that signs the releases; several may be given, then any one of them counts',
+        (file: string, all: readonly string[] = []) => [...all, file],
+      )
+      .option('--allow-unsigned', 'serve releases that nobody signed')
+      .option('--tokens <file>', 'tokens of devices: a line "device-id token" each')
+      .option('--allow-anonymous', 'believe every device that it is who it says')
+      .option('--product <name>', 'the signed product to expect')
+      .option('--trust-tag-versions', 'believe tags where no version is signed')
+      .option('--channel <name>', 'also serve pre-releases of this name (default: stable releases only)')
+      .option('--poll-ms <milliseconds>', 'how often devices are told to check in (default: 60000)', positive)
+      .option('--listen <host:port>', 'where to listen; port 0 takes a free one (default: 127.0.0.1:8080)')
+      .option('--state <folder>', 'where journal and cache live', '.reflash')
+      .option('--config <file>', 'a module that exports a composition, such as reflash.config.ts')
+      .addOption(new Option('--log-level <level>', 'what is logged on stderr').choices(logLevels).default('info')),
+  )
+    .option('--json', 'print where it listens and what is open as JSON')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  reflash serve --repository '127.0.0.1:5000/firmware/{device}' --key cosign.pub --tokens tokens --product lamp
+  reflash serve --repository oci:releases --key cosign.pub --allow-anonymous --listen 127.0.0.1:0
+  reflash serve --config reflash.config.ts --tokens tokens --key cosign.pub`,
+    )
+    .action((flags: ServeFlags) => serve(flags, cli))
+}
+
+async function serve(flags: ServeFlags, cli: Cli): Promise<void> {
+  const { signal, output, stderr } = cli
+  const config: ServerConfig = flags.config === undefined ? {} : await loadConfig(flags.config)
+  const log = serverLog(stderr, flags.logLevel, cli.now)
+  const options = await serverOptions(
+    flags,
+    config,
+    () => registryFrom(flags, cli),
+    (line) => log.record('warn', line),
+  )
+  const gateway = createGateway({
+    ...options,
+    onEvent: (event) => {
+      log.event(event)
+      config.onEvent?.(event)
+    },
+  })
+  const { composition } = gateway
+  try {
+    const transport = httpTransport({
+      onRequest: log.request,
+      ...config.http,
+      ...(flags.listen === undefined ? {} : { listen: flags.listen }),
+    })
+    const serving = await transport.serve({ gateway, authenticators: options.authenticators }, { signal })
+    const { addresses } = serving
+    const { opens } = composition
+    output.result({ listening: addresses, repository: options.repository, opens }, startText(addresses, options.repository, opens))
+    await ended(signal)
+    log.record('info', 'draining')
+    await serving[Symbol.asyncDispose]()
+    log.record('info', 'stopped')
+  } finally {
+    await composition.close()
+  }
+}
+
+function startText(addresses: readonly string[], repository: string, opens: readonly string[]): string {
+  return [`listening on ${addresses.join(', ')}`, `  releases  ${repository}`, ...opens.map((text) => `  OPEN      ${text}`), ''].join('\n')
+}
+
+function ended(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
+
+function positive(text: string): number {
+  const value = Number(text)
+  if (Number.isSafeInteger(value) && value > 0) return value
+  throw new InvalidArgumentError('expected a whole number above 0.')
+}

@@ -1,0 +1,101 @@
+import { join } from 'node:path'
+import {
+  type Authenticator,
+  anonymousDevices,
+  diskCache,
+  type ReflashOptions,
+  type Registry,
+  type SignatureVerifier,
+  tokenDevices,
+  trustTagVersions,
+  unattestedDevices,
+  unsignedArtifacts,
+} from '@reflash/core'
+import { cosignVerifier } from '@reflash/registry-oci'
+import { sqlStore } from '@reflash/store-sql'
+import { esp32Target } from '@reflash/target-esp32'
+import { fail } from '../cli-errors.ts'
+import { readSmallFile } from '../files.ts'
+import type { ServerConfig } from './server-config.ts'
+import { readTokensFile } from './tokens-file.ts'
+
+/** The options of `reflash serve` that say what it is made of. */
+export interface ServerFlags {
+  readonly repository?: string
+  readonly key?: readonly string[]
+  readonly allowUnsigned?: boolean
+  readonly tokens?: string
+  readonly allowAnonymous?: boolean
+  readonly product?: string
+  readonly trustTagVersions?: boolean
+  readonly channel?: string
+  readonly pollMs?: number
+  readonly state: string
+}
+
+/** Bytes of a public key: one of RSA has under 1 KiB. */
+const keyLimitBytes = 65_536
+
+/**
+ * Puts a composition together from options and configuration; what is said on the command line wins.
+ * @throws `USAGE` naming everything that is missing
+ */
+export async function serverOptions(
+  flags: ServerFlags,
+  config: ServerConfig,
+  registry: () => Promise<Registry>,
+  warn: (line: string) => void,
+): Promise<ReflashOptions> {
+  checkPairs(flags, config)
+  const { http: _, ...given } = config
+  return {
+    ...given,
+    repository: flags.repository ?? (config.repository as string),
+    registry: config.registry ?? (await registry()),
+    verifiers: (await verifiersOf(flags)) ?? config.verifiers ?? [],
+    authenticators: (await authenticatorsOf(flags, warn)) ?? config.authenticators ?? [],
+    targets: config.targets ?? [esp32Target()],
+    attestation: config.attestation ?? [unattestedDevices()],
+    journal: config.journal ?? sqlStore({ file: join(flags.state, 'journal.db') }),
+    cache: config.cache ?? diskCache({ directory: join(flags.state, 'cache') }),
+    ...(flags.trustTagVersions === true ? { versions: trustTagVersions() } : {}),
+    ...(flags.product === undefined ? {} : { product: flags.product }),
+    ...(flags.pollMs === undefined ? {} : { pollMs: flags.pollMs }),
+    ...(flags.channel === undefined ? {} : { policy: { ...config.policy, channel: flags.channel } }),
+  }
+}
+
+function checkPairs({ repository, key, allowUnsigned, tokens, allowAnonymous }: ServerFlags, config: ServerConfig): void {
+  const missing: string[] = []
+  if (repository === undefined && config.repository === undefined)
+    missing.push("--repository '<host>/<repository>' (may hold {device} and {model})")
+  if (key === undefined && allowUnsigned !== true && config.verifiers === undefined) {
+    missing.push('either --key <cosign.pub>, which signs the releases, or --allow-unsigned')
+  }
+  if (tokens === undefined && allowAnonymous !== true && config.authenticators === undefined) {
+    missing.push('either --tokens <file> with a token for each device, or --allow-anonymous')
+  }
+  if (missing.length > 0) throw fail('USAGE', `reflash serve needs ${missing.join('; and ')}`)
+  if (key !== undefined && allowUnsigned === true) throw fail('USAGE', 'expected either --key or --allow-unsigned, found both')
+  if (tokens !== undefined && allowAnonymous === true) throw fail('USAGE', 'expected either --tokens or --allow-anonymous, found both')
+}
+
+async function verifiersOf({ key, allowUnsigned }: ServerFlags): Promise<readonly SignatureVerifier[] | undefined> {
+  if (allowUnsigned === true) return [unsignedArtifacts()]
+  if (key === undefined) return undefined
+  const keys = await Promise.all(
+    key.map(async (name) => ({ name, pem: new TextDecoder().decode(await readSmallFile(name, 'a public key', keyLimitBytes)) })),
+  )
+  return [cosignVerifier({ keys })]
+}
+
+async function authenticatorsOf(
+  { tokens, allowAnonymous }: ServerFlags,
+  warn: (line: string) => void,
+): Promise<readonly Authenticator[] | undefined> {
+  if (allowAnonymous === true) return [anonymousDevices()]
+  if (tokens === undefined) return undefined
+  const file = await readTokensFile(tokens)
+  if (file.openToOthers) warn(`${tokens} can be read by every user of this machine; chmod 600 keeps the tokens secret`)
+  return [tokenDevices(file.tokens)]
+}
