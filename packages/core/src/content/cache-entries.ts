@@ -34,7 +34,7 @@ export interface CacheEntries {
 }
 
 /** More files than this are evicted whatever their size: an index of so many stays below 100 MB, and the directory stays quick. */
-const entryLimit = 100_000
+export const entryLimit = 100_000
 /** A use is written to the disk at most this often for each entry; the order that a crash leaves is that old at worst. */
 const saveAfterMs = 60_000
 
@@ -43,7 +43,7 @@ export function cacheEntries(directory: BlobDirectory, limitBytes: number, onDis
   const entries = new Map<string, CacheEntry>()
   let usedBytes = 0
   let reservedBytes = 0
-  let lastMs = 0
+  let lastMs = directory.found.at(-1)?.usedMs ?? 0
 
   function insert(file: BlobFile, crc32: number | undefined): CacheEntry {
     const entry: CacheEntry = { file, crc32, readers: 0, busyUntilMs: 0, coldReads: 0, usedMs: file.usedMs, savedMs: file.usedMs }
@@ -84,8 +84,8 @@ export function cacheEntries(directory: BlobDirectory, limitBytes: number, onDis
   function use(entry: CacheEntry): void {
     entries.delete(entry.file.digest)
     entries.set(entry.file.digest, entry)
-    // Ascending, so that the order survives a restart although the clock may stand still or jump.
-    lastMs = Math.max(lastMs + 1, Date.now())
+    // Ascending, so that the order survives a restart although the clock may stand still or jump; by so little that it never runs ahead.
+    lastMs = Math.max(lastMs + 0.001, Date.now())
     entry.usedMs = lastMs
     if (entry.usedMs - entry.savedMs >= saveAfterMs) void saveOne(entry)
   }
