@@ -92,8 +92,8 @@ export interface OciSettings extends Required<Pick<OciRegistryOptions, 'random' 
 export function ociSettings(options: OciRegistryOptions): OciSettings {
   const { credentials = () => undefined, plainHttp, ca = [], clientCert, random = Math.random, clock = runtimeClock } = options
   expectThat(typeof credentials === 'function', 'credentials', 'a function (host) => { username, password } | undefined')
-  const hosts = typeof plainHttp === 'object' ? [...plainHttp] : plainHttp
-  const hostsFine = hosts === undefined || typeof hosts === 'boolean' || hosts.every(isHost)
+  const hosts = Array.isArray(plainHttp) ? [...plainHttp] : plainHttp
+  const hostsFine = hosts === undefined || typeof hosts === 'boolean' || (Array.isArray(hosts) && hosts.every(isHost))
   expectThat(hostsFine, 'plainHttp', 'true, false or a list of host[:port]')
   const authorities = typeof ca === 'string' ? [ca] : [...ca]
   expectThat(authorities.every(isPem), 'ca', 'PEM certificates')
@@ -102,7 +102,7 @@ export function ociSettings(options: OciRegistryOptions): OciSettings {
   expectThat(typeof clock.now === 'function' && typeof clock.sleep === 'function', 'clock', '{ now, sleep }')
   return Object.freeze({
     credentials,
-    plainHttp: typeof hosts === 'object' ? hosts.map((host) => new URL(`http://${host}/`).host) : hosts,
+    plainHttp: Array.isArray(hosts) ? hosts.map((host) => new URL(`http://${host}/`).host) : hosts,
     ca: authorities,
     clientCert: clientCert === undefined ? undefined : { ...clientCert },
     limits: limitsOf(options.limits ?? {}),

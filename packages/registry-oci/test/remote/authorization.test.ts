@@ -7,7 +7,11 @@ const { bytes, descriptor } = artifactOf(descriptorOf(noise(100)))
 const robot = { username: 'robot', password: 's3cret' }
 
 const manifest: Handler = ({ method }, response) => {
-  response.writeHead(200, { 'content-type': mediaTypes.manifest, 'docker-content-digest': descriptor.digest, 'content-length': bytes.length })
+  response.writeHead(200, {
+    'content-type': mediaTypes.manifest,
+    'docker-content-digest': descriptor.digest,
+    'content-length': bytes.length,
+  })
   response.end(method === 'HEAD' ? undefined : bytes)
 }
 
@@ -25,7 +29,10 @@ async function guarded(accepts: (token: string, scope: string) => boolean, token
 
 describe('bearer tokens', () => {
   test('are fetched with what the challenge says, once for many requests at the same time, and kept', async () => {
-    const peer = await guarded((token) => token === 'Bearer t1', (_, response) => json(response, 200, { token: 't1', expires_in: 300 }))
+    const peer = await guarded(
+      (token) => token === 'Bearer t1',
+      (_, response) => json(response, 200, { token: 't1', expires_in: 300 }),
+    )
     const { registry } = testRegistry({ credentials: () => robot })
     await Promise.all(Array.from({ length: 10 }, () => registry.resolve(`${peer.host}/a:1.0.0`)))
     await registry.resolve(`${peer.host}/a:1.0.0`)
@@ -35,7 +42,10 @@ describe('bearer tokens', () => {
   })
 
   test('are fetched without credentials where there are none, and read from access_token too', async () => {
-    const peer = await guarded((token) => token === 'Bearer anonymous', (_, response) => json(response, 200, { access_token: 'anonymous' }))
+    const peer = await guarded(
+      (token) => token === 'Bearer anonymous',
+      (_, response) => json(response, 200, { access_token: 'anonymous' }),
+    )
     await testRegistry().registry.resolve(`${peer.host}/a:1.0.0`)
     const asked = peer.seen.find(({ url }) => url.startsWith('/token'))
     expect(asked?.headers.authorization).toBeUndefined()
@@ -44,7 +54,10 @@ describe('bearer tokens', () => {
 
   test('are renewed before they end, by our clock and not by theirs', async () => {
     let issued = 0
-    const peer = await guarded((token) => token === `Bearer t${issued}`, (_, response) => json(response, 200, { token: `t${++issued}`, expires_in: 60 }))
+    const peer = await guarded(
+      (token) => token === `Bearer t${issued}`,
+      (_, response) => json(response, 200, { token: `t${++issued}`, expires_in: 60 }),
+    )
     let now = 0
     const clock = { now: () => now, sleep: async () => {} }
     const { registry } = testRegistry({ clock })
@@ -63,7 +76,10 @@ describe('bearer tokens', () => {
 
   test('that the registry has forgotten are replaced', async () => {
     let issued = 0
-    const peer = await guarded((token) => token === `Bearer t${issued}`, (_, response) => json(response, 200, { token: `t${++issued}`, expires_in: 300 }))
+    const peer = await guarded(
+      (token) => token === `Bearer t${issued}`,
+      (_, response) => json(response, 200, { token: `t${++issued}`, expires_in: 300 }),
+    )
     const { registry } = testRegistry()
     await registry.resolve(`${peer.host}/a:1.0.0`)
     issued = 7
@@ -103,7 +119,10 @@ describe('bearer tokens', () => {
 
   test('that never satisfy the registry end after two of them', async () => {
     let issued = 0
-    const peer = await guarded(() => false, (_, response) => json(response, 200, { token: `t${++issued}` }))
+    const peer = await guarded(
+      () => false,
+      (_, response) => json(response, 200, { token: `t${++issued}` }),
+    )
     await expect(testRegistry().registry.resolve(`${peer.host}/a:1.0.0`)).rejects.toMatchObject({ code: 'REGISTRY_DENIED' })
     expect(issued).toBe(2)
   })
@@ -115,7 +134,9 @@ describe('bearer tokens', () => {
       return robot
     }
     for (const realm of ['http://tokens.example.com/token', 'ftp://127.0.0.1/', 'http://user:pw@127.0.0.1:1/', 'not a url', '']) {
-      const peer = await hostileRegistry((_, response) => void response.writeHead(401, { 'www-authenticate': `Bearer realm="${realm}"` }).end())
+      const peer = await hostileRegistry(
+        (_, response) => void response.writeHead(401, { 'www-authenticate': `Bearer realm="${realm}"` }).end(),
+      )
       const call = testRegistry({ credentials }).registry.resolve(`${peer.host}/a:1.0.0`)
       await expect(call).rejects.toMatchObject({ code: expect.stringMatching(/^(UNSAFE_REDIRECT|REGISTRY_PROTOCOL)$/) })
     }
@@ -124,8 +145,13 @@ describe('bearer tokens', () => {
 
   test('are not fetched by way of a redirect', async () => {
     const thief = await hostileRegistry((_, response) => json(response, 200, { token: 't' }))
-    const peer = await guarded(() => false, (_, response) => void response.writeHead(307, { location: `http://${thief.host}/` }).end())
-    await expect(testRegistry({ credentials: () => robot }).registry.resolve(`${peer.host}/a:1.0.0`)).rejects.toMatchObject({ code: 'REGISTRY_PROTOCOL' })
+    const peer = await guarded(
+      () => false,
+      (_, response) => void response.writeHead(307, { location: `http://${thief.host}/` }).end(),
+    )
+    await expect(testRegistry({ credentials: () => robot }).registry.resolve(`${peer.host}/a:1.0.0`)).rejects.toMatchObject({
+      code: 'REGISTRY_PROTOCOL',
+    })
     expect(thief.seen).toEqual([])
   })
 
@@ -144,21 +170,25 @@ describe('bearer tokens', () => {
     ]
     for (const [tokens, code] of cases) {
       const peer = await guarded(() => false, tokens)
-      const error = await testRegistry({ credentials: () => robot }).registry.resolve(`${peer.host}/a:1.0.0`).catch((caught: unknown) => caught)
+      const error = await testRegistry({ credentials: () => robot })
+        .registry.resolve(`${peer.host}/a:1.0.0`)
+        .catch((caught: unknown) => caught)
       expect(error).toMatchObject({ code })
       expect(`${JSON.stringify(error)} ${(error as Error).cause}`).not.toMatch(/s3cret|eyJsecret|cm9ib3Q/)
     }
   })
 
   test('do not go to another registry, nor to another repository', async () => {
-    const tokens: Handler = ({ url }, response) => json(response, 200, { token: `for ${new URL(url, 'http://x').searchParams.get('scope')?.split(':')[1]}`.replace(' ', '-') })
+    const tokens: Handler = ({ url }, response) =>
+      json(response, 200, { token: `for ${new URL(url, 'http://x').searchParams.get('scope')?.split(':')[1]}`.replace(' ', '-') })
     const one = await guarded((token) => token !== '', tokens)
     const two = await guarded((token) => token !== '', tokens)
     const { registry } = testRegistry()
     await registry.resolve(`${one.host}/a:1.0.0`)
     await registry.resolve(`${one.host}/b:1.0.0`)
     await registry.resolve(`${two.host}/a:1.0.0`)
-    const sent = (peer: HostileRegistry) => peer.seen.filter(({ url }) => url.startsWith('/v2')).map(({ url, headers }) => `${url.slice(4, 5)} ${headers.authorization}`)
+    const sent = (peer: HostileRegistry) =>
+      peer.seen.filter(({ url }) => url.startsWith('/v2')).map(({ url, headers }) => `${url.slice(4, 5)} ${headers.authorization}`)
     expect(sent(one)).toEqual(['a undefined', 'a Bearer for-a', 'b undefined', 'b Bearer for-b'])
     expect(sent(two)).toEqual(['a undefined', 'a Bearer for-a'])
   })
@@ -178,7 +208,9 @@ describe('bearer tokens', () => {
     )
     const { registry } = testRegistry()
     const controller = new AbortController()
-    const impatient = expect(registry.resolve(`${peer.host}/a:1.0.0`, { signal: controller.signal })).rejects.toMatchObject({ code: 'ABORTED' })
+    const impatient = expect(registry.resolve(`${peer.host}/a:1.0.0`, { signal: controller.signal })).rejects.toMatchObject({
+      code: 'ABORTED',
+    })
     const patient = registry.resolve(`${peer.host}/a:1.0.0`)
     await waiting
     controller.abort()

@@ -3,7 +3,11 @@ import { describe, expect, test } from 'vitest'
 import { parseChallenges } from '../../src/remote/challenge.ts'
 
 const plain = (header: string | string[]) =>
-  parseChallenges(header).map(({ scheme, token68, parameters }) => [scheme, ...(token68 === undefined ? [] : [token68]), Object.fromEntries(parameters)])
+  parseChallenges(header).map(({ scheme, token68, parameters }) => [
+    scheme,
+    ...(token68 === undefined ? [] : [token68]),
+    Object.fromEntries(parameters),
+  ])
 
 describe('parseChallenges', () => {
   test('reads what registries send', () => {
@@ -55,18 +59,44 @@ describe('parseChallenges', () => {
 
   test('gives back what was written, for any schemes, names and values', () => {
     const name = fc.stringMatching(/^[a-z][a-z0-9-]{0,8}$/)
-    const parameters = fc.dictionary(name, fc.string({ maxLength: 20 }).filter((text) => !/[\n\r\u2028\u2029]/.test(text)), { minKeys: 1, maxKeys: 4, noNullPrototype: true })
+    const parameters = fc.dictionary(
+      name,
+      fc.string({ maxLength: 20 }).filter((text) => !/[\n\r\u2028\u2029]/.test(text)),
+      { minKeys: 1, maxKeys: 4, noNullPrototype: true },
+    )
     fc.assert(
       fc.property(fc.array(fc.tuple(name, parameters), { minLength: 1, maxLength: 4 }), (challenges) => {
         const quoted = (text: string) => `"${text.replace(/[\\"]/g, '\\$&')}"`
-        const header = challenges.map(([scheme, given]) => `${scheme} ${Object.entries(given).map(([key, value]) => `${key}=${quoted(value)}`).join(', ')}`)
+        const header = challenges.map(
+          ([scheme, given]) =>
+            `${scheme} ${Object.entries(given)
+              .map(([key, value]) => `${key}=${quoted(value)}`)
+              .join(', ')}`,
+        )
         expect(plain(header.join(', '))).toEqual(challenges.map(([scheme, given]) => [scheme, given]))
       }),
     )
   })
 
   test('never throws and never takes long, whatever a registry sends', () => {
-    const pieces = fc.constantFrom('Bearer', 'Basic', ' ', '\t', ',', '=', '"', '\\', 'realm', 'x', '==', 'a/b+c~', ';', '\u0000', 'é', '     ')
+    const pieces = fc.constantFrom(
+      'Bearer',
+      'Basic',
+      ' ',
+      '\t',
+      ',',
+      '=',
+      '"',
+      '\\',
+      'realm',
+      'x',
+      '==',
+      'a/b+c~',
+      ';',
+      '\u0000',
+      'é',
+      '     ',
+    )
     fc.assert(fc.property(fc.array(pieces, { maxLength: 400 }), (parts) => parseChallenges(parts.join('')).length <= 16))
     const started = performance.now()
     for (const bad of ['"', '\\"', 'a=', 'a ', ' ,', 'a=b ', '====', 'x,']) parseChallenges(`Bearer ${bad.repeat(16_000 / bad.length)}`)

@@ -132,14 +132,18 @@ describe('fetching a blob from a remote registry', () => {
     const limits = { attempts: 1, answerTimeoutMs: 60, idleTimeoutMs: 60 }
     expect((await outcome(testRegistry({ limits }).registry.fetch(`${silent.host}/a`, blob))).code).toBe('REGISTRY_UNAVAILABLE')
 
-    const stalling = await hostileRegistry((_, response) => void response.writeHead(200, { 'content-length': blob.size }).write(content.subarray(0, 1000)))
+    const stalling = await hostileRegistry(
+      (_, response) => void response.writeHead(200, { 'content-length': blob.size }).write(content.subarray(0, 1000)),
+    )
     expect((await outcome(testRegistry({ limits }).registry.fetch(`${stalling.host}/a`, blob))).code).toBe('REGISTRY_UNAVAILABLE')
 
     const controller = new AbortController()
     const stream = await testRegistry().registry.fetch(`${stalling.host}/a`, blob, { signal: controller.signal })
     setTimeout(() => controller.abort(), 20)
     await expect(collect(stream, blob.size)).rejects.toMatchObject({ code: 'ABORTED', fault: 'aborted' })
-    await expect(testRegistry().registry.fetch(`${silent.host}/a`, blob, { signal: AbortSignal.timeout(20) })).rejects.toMatchObject({ code: 'ABORTED' })
+    await expect(testRegistry().registry.fetch(`${silent.host}/a`, blob, { signal: AbortSignal.timeout(20) })).rejects.toMatchObject({
+      code: 'ABORTED',
+    })
   })
 
   test('does not blame the registry for a reader who takes his time', async () => {

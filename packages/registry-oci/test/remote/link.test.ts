@@ -10,7 +10,15 @@ describe('nextLink', () => {
   })
 
   test('finds none where there is none', () => {
-    for (const header of [undefined, '', '</x>', '</x>; rel=prev', 'x; rel=next', `<${'x'.repeat(20_000)}>; rel=next`, '<</x>; rel="nextpage"']) {
+    for (const header of [
+      undefined,
+      '',
+      '</x>',
+      '</x>; rel=prev',
+      'x; rel=next',
+      `<${'x'.repeat(20_000)}>; rel=next`,
+      '<</x>; rel="nextpage"',
+    ]) {
       expect(nextLink(header)).toBeUndefined()
     }
   })

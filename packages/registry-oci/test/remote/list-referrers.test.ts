@@ -24,16 +24,26 @@ function serving(list: Handler, tagged?: unknown): Handler {
   }
 }
 
-const listing = (...manifests: readonly Descriptor[]): Handler => (_, response) => json(response, 200, indexOf(...manifests), { 'content-type': mediaTypes.index })
+const listing =
+  (...manifests: readonly Descriptor[]): Handler =>
+  (_, response) =>
+    json(response, 200, indexOf(...manifests), { 'content-type': mediaTypes.index })
 const unknown: Handler = (_, response) => void response.writeHead(404).end('404 page not found')
 const types = async (found: AsyncIterable<Descriptor>) => (await all(found)).map(({ digest, artifactType }) => [digest, artifactType])
 
 describe('listing referrers at a remote registry', () => {
   test('applies the filter whether or not the registry says that it did', async () => {
-    const typed = [{ ...sbom.descriptor, artifactType: 'application/vnd.example.sbom' }, { ...note.descriptor, artifactType: 'application/vnd.example.note' }]
+    const typed = [
+      { ...sbom.descriptor, artifactType: 'application/vnd.example.sbom' },
+      { ...note.descriptor, artifactType: 'application/vnd.example.note' },
+    ]
     for (const headers of [{}, { 'oci-filters-applied': 'artifactType' }]) {
-      const peer = await hostileRegistry(serving((_, response) => json(response, 200, indexOf(...typed), { 'content-type': mediaTypes.index, ...headers })))
-      const found = await all(testRegistry().registry.referrers(`${peer.host}/a`, subject, { artifactType: 'application/vnd.example.note' }))
+      const peer = await hostileRegistry(
+        serving((_, response) => json(response, 200, indexOf(...typed), { 'content-type': mediaTypes.index, ...headers })),
+      )
+      const found = await all(
+        testRegistry().registry.referrers(`${peer.host}/a`, subject, { artifactType: 'application/vnd.example.note' }),
+      )
       expect(found.map(({ digest }) => digest)).toEqual([note.descriptor.digest])
       expect(peer.lines()).toEqual([`GET /v2/a/referrers/${subject.digest}?artifactType=application%2Fvnd.example.note`])
     }
@@ -54,9 +64,9 @@ describe('listing referrers at a remote registry', () => {
   test('reads the tag schema where the registry keeps no list, and finds nothing where there is no tag', async () => {
     const tagged = indexOf({ ...sbom.descriptor, artifactType: 'application/vnd.example.sbom' }, note.descriptor)
     const peer = await hostileRegistry(serving(unknown, tagged))
-    expect(await types(testRegistry().registry.referrers(`${peer.host}/a`, subject, { artifactType: 'application/vnd.example.note' }))).toEqual([
-      [note.descriptor.digest, 'application/vnd.example.note'],
-    ])
+    expect(
+      await types(testRegistry().registry.referrers(`${peer.host}/a`, subject, { artifactType: 'application/vnd.example.note' })),
+    ).toEqual([[note.descriptor.digest, 'application/vnd.example.note']])
     const none = await hostileRegistry(serving(unknown))
     expect(await all(testRegistry().registry.referrers(`${none.host}/a`, subject))).toEqual([])
     expect(none.lines()).toEqual([`GET /v2/a/referrers/${subject.digest}`, `GET /v2/a/manifests/${fallbackTag}`])

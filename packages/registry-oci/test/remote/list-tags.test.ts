@@ -21,20 +21,28 @@ describe('listing tags of a remote registry', () => {
     await expect(all(testRegistry().registry.tags(`${circle.host}/a`))).rejects.toMatchObject({ code: 'REGISTRY_PROTOCOL' })
     expect(circle.seen.length).toBe(3)
     let page = 0
-    const endless = await hostileRegistry((_, response) => json(response, 200, { tags: [`t${page}`] }, { link: `<?page=${++page}>; rel=next` }))
-    await expect(all(testRegistry({ limits: { tagPages: 5 } }).registry.tags(`${endless.host}/a`))).rejects.toMatchObject({ code: 'TOO_LARGE' })
+    const endless = await hostileRegistry((_, response) =>
+      json(response, 200, { tags: [`t${page}`] }, { link: `<?page=${++page}>; rel=next` }),
+    )
+    await expect(all(testRegistry({ limits: { tagPages: 5 } }).registry.tags(`${endless.host}/a`))).rejects.toMatchObject({
+      code: 'TOO_LARGE',
+    })
     await expect(all(testRegistry({ limits: { tags: 3 } }).registry.tags(`${endless.host}/a`))).rejects.toMatchObject({ code: 'TOO_LARGE' })
   })
 
   test('does not take its credentials to another origin for the next page', async () => {
     const other = await hostileRegistry((_, response) => json(response, 200, { tags: ['9.9.9'] }))
-    const peer = await hostileRegistry((_, response) => json(response, 200, { tags: ['1.0.0'] }, { link: `<http://${other.host}/v2/a/tags/list>; rel="next"` }))
+    const peer = await hostileRegistry((_, response) =>
+      json(response, 200, { tags: ['1.0.0'] }, { link: `<http://${other.host}/v2/a/tags/list>; rel="next"` }),
+    )
     await expect(all(testRegistry().registry.tags(`${peer.host}/a`))).rejects.toMatchObject({ code: 'UNSAFE_REDIRECT' })
     expect(other.seen).toEqual([])
   })
 
   test('leaves out what is no tag, and takes null for an empty list', async () => {
-    const peer = await hostileRegistry((_, response) => json(response, 200, { tags: ['1.0.0', '', '../x', 7, null, 'a b', `${'x'.repeat(129)}`, 'ok'] }))
+    const peer = await hostileRegistry((_, response) =>
+      json(response, 200, { tags: ['1.0.0', '', '../x', 7, null, 'a b', `${'x'.repeat(129)}`, 'ok'] }),
+    )
     expect(await all(testRegistry().registry.tags(`${peer.host}/a`))).toEqual(['1.0.0', 'ok'])
     const empty = await hostileRegistry((_, response) => json(response, 200, { name: 'a', tags: null }))
     expect(await all(testRegistry().registry.tags(`${empty.host}/a`))).toEqual([])

@@ -34,7 +34,8 @@ async function memoryRegistry(
       return void response.writeHead(201, { 'docker-content-digest': digest }).end()
     }
     const manifest = manifests.get(name)
-    if (manifest !== undefined) return void response.writeHead(200, { 'content-type': manifest.type }).end(method === 'HEAD' ? undefined : manifest.body)
+    if (manifest !== undefined)
+      return void response.writeHead(200, { 'content-type': manifest.type }).end(method === 'HEAD' ? undefined : manifest.body)
     if (method === 'HEAD' && blobs.has(name)) return void response.writeHead(200, { 'content-length': blobs.get(name)?.length ?? 0 }).end()
     response.writeHead(404).end()
   })
@@ -53,7 +54,8 @@ function counted(bytes: Uint8Array): { readonly open: () => ByteStream; times: n
   return counter
 }
 
-const parts = (peer: HostileRegistry) => peer.seen.map(({ method, url }) => `${method} ${new URL(url, 'http://x').pathname.replace(/^\/v2\/a\//, '').replace(/sha256:\w+/, '#')}`)
+const parts = (peer: HostileRegistry) =>
+  peer.seen.map(({ method, url }) => `${method} ${new URL(url, 'http://x').pathname.replace(/^\/v2\/a\//, '').replace(/sha256:\w+/, '#')}`)
 
 describe('pushing a blob to a remote registry', () => {
   test('asks, begins, and sends it whole with its length; the state of the session comes back unchanged', async () => {
@@ -169,8 +171,12 @@ describe('pushing a blob to a remote registry', () => {
         closed = true
       }
     }
-    const refusing = await hostileRegistry(({ method }, response) => void response.writeHead(method === 'POST' ? 202 : 404, { location: '/x' }).end())
-    await expect(testRegistry({ limits: { attempts: 1 } }).registry.push(`${refusing.host}/a`, blob, endless)).rejects.toMatchObject({ code: 'SIZE_MISMATCH' })
+    const refusing = await hostileRegistry(
+      ({ method }, response) => void response.writeHead(method === 'POST' ? 202 : 404, { location: '/x' }).end(),
+    )
+    await expect(testRegistry({ limits: { attempts: 1 } }).registry.push(`${refusing.host}/a`, blob, endless)).rejects.toMatchObject({
+      code: 'SIZE_MISMATCH',
+    })
     expect(closed).toBe(true)
   })
 
@@ -190,7 +196,9 @@ describe('pushing a blob to a remote registry', () => {
     const { port } = server.address() as { port: number }
     const large = noise(8 * 1024 * 1024)
     const { registry } = testRegistry({ limits: { attempts: 1, answerTimeoutMs: 150 } })
-    await expect(registry.push(`127.0.0.1:${port}/a`, descriptorOf(large), () => streamOf(large))).rejects.toMatchObject({ code: 'REGISTRY_UNAVAILABLE' })
+    await expect(registry.push(`127.0.0.1:${port}/a`, descriptorOf(large), () => streamOf(large))).rejects.toMatchObject({
+      code: 'REGISTRY_UNAVAILABLE',
+    })
     server.close()
   })
 })
@@ -198,7 +206,11 @@ describe('pushing a blob to a remote registry', () => {
 describe('pushing a manifest to a remote registry', () => {
   const { bytes, descriptor } = artifactOf(blob)
   const subject: Descriptor = descriptor
-  const referrer = artifactOf(descriptorOf(noise(3)), { artifactType: 'application/vnd.example.sbom', subject, annotations: { why: 'test' } })
+  const referrer = artifactOf(descriptorOf(noise(3)), {
+    artifactType: 'application/vnd.example.sbom',
+    subject,
+    annotations: { why: 'test' },
+  })
   const tag = subject.digest.replace(':', '-')
 
   test('stores it by digest under its own type, after checking it', async () => {
@@ -216,7 +228,9 @@ describe('pushing a manifest to a remote registry', () => {
 
   test('rejects a registry that says it stored something else', async () => {
     const peer = await hostileRegistry((_, response) => void response.writeHead(201, { 'docker-content-digest': blob.digest }).end())
-    await expect(testRegistry().registry.push(`${peer.host}/a`, descriptor, () => streamOf(bytes))).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' })
+    await expect(testRegistry().registry.push(`${peer.host}/a`, descriptor, () => streamOf(bytes))).rejects.toMatchObject({
+      code: 'DIGEST_MISMATCH',
+    })
   })
 
   test('tries again for a moment where the registry does not see the blobs yet', async () => {
@@ -242,7 +256,10 @@ describe('pushing a manifest to a remote registry', () => {
     await registry.push(`${peer.host}/a`, referrer.descriptor, () => streamOf(referrer.bytes))
     expect(JSON.parse(peer.manifests.get(tag)?.body.toString() ?? '')).toEqual({
       ...before,
-      manifests: [...before.manifests, { ...referrer.descriptor, artifactType: 'application/vnd.example.sbom', annotations: { why: 'test' } }],
+      manifests: [
+        ...before.manifests,
+        { ...referrer.descriptor, artifactType: 'application/vnd.example.sbom', annotations: { why: 'test' } },
+      ],
     })
   })
 
@@ -267,17 +284,21 @@ describe('pushing a manifest to a remote registry', () => {
     expect(JSON.parse(peer.manifests.get(tag)?.body.toString() ?? '').manifests.length).toBe(2)
     expect(peer.seen.find(({ method, url }) => method === 'PUT' && url.endsWith(tag))?.headers['if-match']).toBe('"v1"')
     const lost = await overwritten(true)
-    await expect(testRegistry().registry.push(`${lost.host}/a`, referrer.descriptor, () => streamOf(referrer.bytes))).rejects.toMatchObject({
-      code: 'REGISTRY_UNAVAILABLE',
-    })
+    await expect(testRegistry().registry.push(`${lost.host}/a`, referrer.descriptor, () => streamOf(referrer.bytes))).rejects.toMatchObject(
+      {
+        code: 'REGISTRY_UNAVAILABLE',
+      },
+    )
   })
 
   test('does not overwrite a tag of that name which is no list', async () => {
     const peer = await memoryRegistry()
     peer.manifests.set(tag, { type: mediaTypes.manifest, body: Buffer.from(bytes) })
-    await expect(testRegistry().registry.push(`${peer.host}/a`, referrer.descriptor, () => streamOf(referrer.bytes))).rejects.toMatchObject({
-      code: 'INVALID_MANIFEST',
-    })
+    await expect(testRegistry().registry.push(`${peer.host}/a`, referrer.descriptor, () => streamOf(referrer.bytes))).rejects.toMatchObject(
+      {
+        code: 'INVALID_MANIFEST',
+      },
+    )
     expect(peer.manifests.get(tag)?.body.equals(bytes)).toBe(true)
   })
 

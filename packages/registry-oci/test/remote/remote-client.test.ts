@@ -11,11 +11,16 @@ const robot = { username: 'robot', password: 's3cret' }
 const basic = `Basic ${Buffer.from('robot:s3cret').toString('base64')}`
 
 const manifest: Handler = ({ method }, response) => {
-  response.writeHead(200, { 'content-type': mediaTypes.manifest, 'docker-content-digest': descriptor.digest, 'content-length': bytes.length })
+  response.writeHead(200, {
+    'content-type': mediaTypes.manifest,
+    'docker-content-digest': descriptor.digest,
+    'content-length': bytes.length,
+  })
   response.end(method === 'HEAD' ? undefined : bytes)
 }
 
-const secretsIn = (headers: IncomingHttpHeaders) => [headers.authorization, headers.cookie, headers['proxy-authorization']].filter((value) => value !== undefined)
+const secretsIn = (headers: IncomingHttpHeaders) =>
+  [headers.authorization, headers.cookie, headers['proxy-authorization']].filter((value) => value !== undefined)
 
 describe('redirects', () => {
   test('are followed to another origin without credentials, and with the range', async () => {
@@ -70,13 +75,23 @@ describe('redirects', () => {
         if (hop < hops) response.writeHead(302, { location: `/x?hop=${hop + 1}` }).end()
         else response.end(content)
       })
-      const found = await read(testRegistry().registry, `${peer.host}/a`, blob).then(() => 'ok', (error) => error.code)
+      const found = await read(testRegistry().registry, `${peer.host}/a`, blob).then(
+        () => 'ok',
+        (error) => error.code,
+      )
       expect(found).toBe(expected)
       expect(peer.seen.length).toBe(6)
     }
-    for (const location of ['ftp://example.com/', 'file:///etc/passwd', 'http://user:secret@127.0.0.1:1/', 'http://registry.example.com/']) {
+    for (const location of [
+      'ftp://example.com/',
+      'file:///etc/passwd',
+      'http://user:secret@127.0.0.1:1/',
+      'http://registry.example.com/',
+    ]) {
       const peer = await hostileRegistry((_, response) => void response.writeHead(302, { location }).end())
-      const error = await testRegistry().registry.fetch(`${peer.host}/a`, blob).catch((caught: unknown) => caught)
+      const error = await testRegistry()
+        .registry.fetch(`${peer.host}/a`, blob)
+        .catch((caught: unknown) => caught)
       expect(error).toMatchObject({ code: 'UNSAFE_REDIRECT', fault: 'rejected' })
       expect(JSON.stringify(error)).not.toContain('secret')
     }
@@ -125,7 +140,9 @@ describe('credentials', () => {
   })
 
   test('that are wanted in a way nobody knows, missing, malformed, or failing to come end in REGISTRY_DENIED', async () => {
-    const peer = await hostileRegistry((_, response) => void response.writeHead(401, { 'www-authenticate': 'Negotiate, Basic realm="r"' }).end())
+    const peer = await hostileRegistry(
+      (_, response) => void response.writeHead(401, { 'www-authenticate': 'Negotiate, Basic realm="r"' }).end(),
+    )
     const odd = await hostileRegistry((_, response) => void response.writeHead(401, { 'www-authenticate': 'Negotiate' }).end())
     const mute = await hostileRegistry((_, response) => void response.writeHead(401).end())
     const failing = () => {
@@ -179,7 +196,9 @@ describe('retries', () => {
     const first = testRegistry({ random: () => 0 })
     await first.registry.resolve(`${seconds.host}/a:1.0.0`)
     expect(first.pauses).toEqual([7000])
-    const dated = await hostileRegistry(failing(503, 1, { 'retry-after': 'Fri, 31 Dec 1999 23:59:59 GMT', date: 'Fri, 31 Dec 1999 23:59:50 GMT' }))
+    const dated = await hostileRegistry(
+      failing(503, 1, { 'retry-after': 'Fri, 31 Dec 1999 23:59:59 GMT', date: 'Fri, 31 Dec 1999 23:59:50 GMT' }),
+    )
     const second = testRegistry({ random: () => 0 })
     await second.registry.resolve(`${dated.host}/a:1.0.0`)
     expect(second.pauses).toEqual([9000])
@@ -187,7 +206,10 @@ describe('retries', () => {
 
   test('end after four tries, and at once where Retry-After is beyond the time that is left', async () => {
     const busy = await hostileRegistry(failing(429, 1000))
-    await expect(testRegistry().registry.resolve(`${busy.host}/a:1.0.0`)).rejects.toMatchObject({ code: 'REGISTRY_UNAVAILABLE', fault: 'unavailable' })
+    await expect(testRegistry().registry.resolve(`${busy.host}/a:1.0.0`)).rejects.toMatchObject({
+      code: 'REGISTRY_UNAVAILABLE',
+      fault: 'unavailable',
+    })
     expect(busy.seen.length).toBe(4)
     const late = await hostileRegistry(failing(429, 1000, { 'retry-after': '3600' }))
     const { registry, pauses } = testRegistry()
@@ -209,10 +231,17 @@ describe('retries', () => {
     const peer = await hostileRegistry((request, response) => (breaks-- > 0 ? void response.destroy() : manifest(request, response)))
     expect(await testRegistry().registry.resolve(`${peer.host}/a:1.0.0`)).toEqual(descriptor)
     const { registry, pauses } = testRegistry()
-    await expect(registry.resolve('127.0.0.1:1/a:1.0.0')).rejects.toMatchObject({ code: 'REGISTRY_UNAVAILABLE', details: { code: 'ECONNREFUSED' } })
+    await expect(registry.resolve('127.0.0.1:1/a:1.0.0')).rejects.toMatchObject({
+      code: 'REGISTRY_UNAVAILABLE',
+      details: { code: 'ECONNREFUSED' },
+    })
     expect(pauses.length).toBe(3)
     const controller = new AbortController()
-    const clock = { now: () => 0, sleep: async (_: number, signal?: AbortSignal) => (controller.abort(), signal?.throwIfAborted()) }
+    const sleep = async (_: number, signal?: AbortSignal) => {
+      controller.abort()
+      signal?.throwIfAborted()
+    }
+    const clock = { now: () => 0, sleep }
     const cancelled = testRegistry({ clock }).registry.resolve('127.0.0.1:1/a:1.0.0', { signal: controller.signal })
     await expect(cancelled).rejects.toMatchObject({ code: 'ABORTED' })
   })

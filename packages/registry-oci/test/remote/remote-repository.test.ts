@@ -10,7 +10,8 @@ describe('remoteRepository', () => {
   test('speaks https, and plain http with this machine only', () => {
     expect(base('registry.example.com/fw/sensor')).toBe('https://registry.example.com/v2/fw/sensor/')
     expect(base('registry.example.com:80/fw')).toBe('https://registry.example.com:80/v2/fw/')
-    for (const host of ['localhost:5000', '127.0.0.1:5000', '127.9.9.9', '[::1]:5000']) expect(base(`${host}/a`)).toBe(`http://${host}/v2/a/`)
+    for (const host of ['localhost:5000', '127.0.0.1:5000', '127.9.9.9', '[::1]:5000'])
+      expect(base(`${host}/a`)).toBe(`http://${host}/v2/a/`)
     for (const host of ['localhost.example.com', '127.0.0.1.example.com', '128.0.0.1', '[::2]', '10.0.0.1:5000']) {
       expect(base(`${host}/a`)).toBe(`https://${host}/v2/a/`)
     }
@@ -31,7 +32,23 @@ describe('remoteRepository', () => {
   })
 
   test('refuses names and hosts that the distribution spec does not know, before anything is asked', () => {
-    const wrong = ['a', '/a', 'h/', 'h/A', 'h/a//b', 'h/a/', 'h/-a', 'h/a-', 'h/a___b', 'h/a..b', 'h/../etc', 'h/a b', 'h/a%2fb', 'h/a?b', 'h/a#b']
+    const wrong = [
+      'a',
+      '/a',
+      'h/',
+      'h/A',
+      'h/a//b',
+      'h/a/',
+      'h/-a',
+      'h/a-',
+      'h/a___b',
+      'h/a..b',
+      'h/../etc',
+      'h/a b',
+      'h/a%2fb',
+      'h/a?b',
+      'h/a#b',
+    ]
     const hosts = ['-h/a', 'h_1/a', 'u:p@h/a', 'h:/a', 'h:123456/a', 'h:0/a', 'h:99999/a', '[::g]/a', '[]/a', 'h\\x/a', ' h/a', 'é/a']
     for (const text of [...wrong, ...hosts, `h/${'a'.repeat(300)}`]) {
       expect(() => remoteRepository(text, undefined), text).toThrow(expect.objectContaining({ code: 'INVALID_REFERENCE' }))

@@ -63,7 +63,10 @@ describe('resolving at a remote registry', () => {
 
   test('rejects a registry that answers for another digest, in HEAD or in the bytes', async () => {
     const head = await hostileRegistry(serving())
-    await expect(testRegistry().registry.resolve(`${head.host}/a@${other}`)).rejects.toMatchObject({ code: 'DIGEST_MISMATCH', fault: 'rejected' })
+    await expect(testRegistry().registry.resolve(`${head.host}/a@${other}`)).rejects.toMatchObject({
+      code: 'DIGEST_MISMATCH',
+      fault: 'rejected',
+    })
     const body = await hostileRegistry(serving({ 'docker-content-digest': undefined }, { head: 405 }))
     await expect(testRegistry().registry.resolve(`${body.host}/a@${other}`)).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' })
     const tag = await hostileRegistry(serving({ 'docker-content-digest': other }, { head: 405 }))
@@ -73,7 +76,10 @@ describe('resolving at a remote registry', () => {
   test('rejects what is no manifest by its type, and a manifest whose mediaType field says another type', async () => {
     for (const type of ['text/html; charset=utf-8', undefined, 'application/vnd.docker.distribution.manifest.v1+prettyjws']) {
       const peer = await hostileRegistry(serving({ 'content-type': type }))
-      await expect(testRegistry().registry.resolve(`${peer.host}/a:1.0.0`)).rejects.toMatchObject({ code: 'MEDIA_TYPE_MISMATCH', fault: 'rejected' })
+      await expect(testRegistry().registry.resolve(`${peer.host}/a:1.0.0`)).rejects.toMatchObject({
+        code: 'MEDIA_TYPE_MISMATCH',
+        fault: 'rejected',
+      })
     }
     const confused = await hostileRegistry(serving({ 'content-type': mediaTypes.index, 'docker-content-digest': undefined }))
     await expect(testRegistry().registry.resolve(`${confused.host}/a:1.0.0`)).rejects.toMatchObject({ code: 'MEDIA_TYPE_MISMATCH' })
@@ -111,9 +117,13 @@ describe('resolving at a remote registry', () => {
   test('names the registry’s own codes, and nothing else that it writes', async () => {
     const body = { errors: [{ code: 'MANIFEST_INVALID', message: 'secret-token-in-text' }, { code: 'secret_TOKEN' }, null, 7] }
     const peer = await hostileRegistry(({ method }, response) => {
-      response.writeHead(method === 'HEAD' ? 405 : 418, { 'content-type': 'application/json' }).end(method === 'HEAD' ? undefined : JSON.stringify(body))
+      response
+        .writeHead(method === 'HEAD' ? 405 : 418, { 'content-type': 'application/json' })
+        .end(method === 'HEAD' ? undefined : JSON.stringify(body))
     })
-    const error = await testRegistry().registry.resolve(`${peer.host}/a:1.0.0`).catch((caught: unknown) => caught)
+    const error = await testRegistry()
+      .registry.resolve(`${peer.host}/a:1.0.0`)
+      .catch((caught: unknown) => caught)
     expect(error).toMatchObject({ code: 'REGISTRY_REFUSED', message: expect.stringContaining('418 MANIFEST_INVALID') })
     expect(JSON.stringify(error)).not.toMatch(/secret/i)
   })
@@ -130,12 +140,26 @@ describe('resolving at a remote registry', () => {
         'content-type': fc.constantFrom(mediaTypes.manifest, mediaTypes.index, 'text/html', '', ';', 'a/b'),
         'docker-content-digest': fc.constantFrom(descriptor.digest, other, 'sha256:', 'x', descriptor.digest.toUpperCase()),
         location: fc.constantFrom('/', '//', 'http://[', 'ftp://x', 'https://user:pw@127.0.0.1/', '%', 'http://127.0.0.1:1/'),
-        'www-authenticate': fc.constantFrom('Bearer', 'Bearer realm="x"', 'Basic realm="', 'Bearer realm="ftp://x/"', 'Bearer realm="http://127.0.0.1:1/"'),
+        'www-authenticate': fc.constantFrom(
+          'Bearer',
+          'Bearer realm="x"',
+          'Basic realm="',
+          'Bearer realm="ftp://x/"',
+          'Bearer realm="http://127.0.0.1:1/"',
+        ),
         'retry-after': fc.constantFrom('-1', '1e9', 'never', '999999999'),
       },
       { requiredKeys: [] },
     )
-    const body = fc.constantFrom(bytes, bytes.subarray(0, 50), noise(50), new Uint8Array(), bytesOf(null), bytesOf({ mediaType: 7 }), bytesOf([]))
+    const body = fc.constantFrom(
+      bytes,
+      bytes.subarray(0, 50),
+      noise(50),
+      new Uint8Array(),
+      bytesOf(null),
+      bytesOf({ mediaType: 7 }),
+      bytesOf([]),
+    )
     await fc.assert(
       fc.asyncProperty(status, headers, body, fc.boolean(), async (status, headers, body, pinned) => {
         answer = { status, headers, body }
