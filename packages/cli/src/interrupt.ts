@@ -6,8 +6,16 @@ export interface Interrupt {
   release(): void
 }
 
+/** What sends signals: a process. */
+export interface Signalled {
+  readonly pid: number
+  on(name: 'SIGINT' | 'SIGTERM', listener: (name: NodeJS.Signals) => void): unknown
+  off(name: 'SIGINT' | 'SIGTERM', listener: (name: NodeJS.Signals) => void): unknown
+  kill(pid: number, name: NodeJS.Signals): unknown
+}
+
 /** The first Ctrl-C (or SIGTERM) aborts, so that temporary files go; the second one kills, should that hang. */
-export function interruptOn(process: NodeJS.Process): Interrupt {
+export function interruptOn(process: Signalled): Interrupt {
   const controller = new AbortController()
   const release = () => {
     process.off('SIGINT', onSignal)

@@ -37,7 +37,7 @@ describe('the output of a command', () => {
     ]
     await output.error(fail('PLATFORM_NEEDED', 'fw.bin cannot be run', { because }))
     expect(texts.stderr.split('\n')).toEqual([
-      'reflash: IMAGE_REFUSED: fw.bin cannot be run',
+      'reflash: PLATFORM_NEEDED: fw.bin cannot be run',
       '  - A: first',
       '  - B: second',
       expect.stringMatching(/^ {2}what to do: Write <file>@<platform>/),

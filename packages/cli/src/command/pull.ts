@@ -7,6 +7,7 @@ import { writeWhole } from '../files.ts'
 import { oneImage } from '../one-image.ts'
 import { formatBytes, progressOn } from '../progress.ts'
 import { type RegistryFlags, registryFrom, withRegistryFlags } from '../registry-options.ts'
+import { required } from '../required-option.ts'
 
 interface PullFlags extends RegistryFlags {
   readonly output: string
@@ -20,9 +21,10 @@ export function definePull(command: Command, cli: Cli): void {
         'Writes the image of a release into a file, which appears whole and checked (size and digest) or not at all. The signature is not looked at: run reflash verify first, and pull the digest that it prints.',
       )
       .argument('<reference>', 'host[:port]/repository(:tag|@digest) or oci:<dir>(:tag|@digest)')
-      .requiredOption('-o, --output <file>', 'where to write; a file that is there is replaced')
+      .option('-o, --output <file>', 'where to write; a file that is there is replaced')
       .option('--platform <platform>', 'which image of several, such as esp32s3 or linux/arm64'),
   )
+    .hook('preAction', required('-o, --output <file>'))
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',

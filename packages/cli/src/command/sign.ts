@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import type { Cli } from '../cli.ts'
 import { readSmallFile } from '../files.ts'
 import { type RegistryFlags, registryFrom, withRegistryFlags } from '../registry-options.ts'
+import { required } from '../required-option.ts'
 import { keyPassword } from '../secret.ts'
 
 /** Bytes; a cosign.key has under 1 KiB, one of an RSA key under 8 KiB. */
@@ -19,8 +20,9 @@ export function defineSign(command: Command, cli: Cli): void {
         'Signs what a reference names now, a single artifact or an index with all its platforms, as cosign does: the signature lies in the same repository under the tag sha256-<hex>.sig. The password of the key comes from COSIGN_PASSWORD, or is asked for.',
       )
       .argument('<reference>', 'host[:port]/repository(:tag|@digest) or oci:<dir>(:tag|@digest)')
-      .requiredOption('--key <file>', 'private key, as reflash keygen and cosign write it'),
+      .option('--key <file>', 'private key, as reflash keygen and cosign write it'),
   )
+    .hook('preAction', required('--key <file>'))
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',

@@ -20,6 +20,7 @@ import { exitCodes } from '../exit-code.ts'
 import { readSmallFile } from '../files.ts'
 import { errorDocument } from '../output.ts'
 import { type RegistryFlags, registryFrom, withRegistryFlags } from '../registry-options.ts'
+import { required } from '../required-option.ts'
 import { keyFileLimitBytes } from './sign.ts'
 
 interface VerifyFlags extends RegistryFlags {
@@ -34,13 +35,14 @@ export function defineVerify(command: Command, cli: Cli): void {
         'Says whether a key has signed what a reference names now, and prints what is signed. Exit code 0: verified; 3: not verified; 4: nobody can say, because the registry does not answer.',
       )
       .argument('<reference>', 'host[:port]/repository(:tag|@digest) or oci:<dir>(:tag|@digest)')
-      .requiredOption(
+      .option(
         '--key <file>',
         'public key; can be given several times, then any one of them may have signed',
         (file: string, all: readonly string[] = []) => [...all, file],
       )
       .option('--platform <platform>', 'of an index, look for a signature of the manifest of this platform too'),
   )
+    .hook('preAction', required('--key <file>'))
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',

@@ -2,9 +2,10 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Readable, Writable } from 'node:stream'
+import { PassThrough, type Readable, type Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
+import { runCommandLine } from '../../src/command-line.ts'
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
@@ -78,6 +79,28 @@ export function startReflash(args: readonly string[], { cwd, env = {}, stdin }: 
 /** Runs the real command from its source to its end. */
 export function runReflash(args: readonly string[], options?: RunOptions): Promise<Ran> {
   return startReflash(args, options).ended
+}
+
+/** Runs a command line in this process: for the many cases where only what is said matters, and a process of its own would only be slow. */
+export async function sayReflash(args: readonly string[], { env = {}, stdin = '' }: RunOptions = {}): Promise<Ran> {
+  const texts = { stdout: '', stderr: '' }
+  const sink = (name: keyof typeof texts) => ({
+    write: (text: string) => {
+      texts[name] += text
+    },
+  })
+  const exitCode = await runCommandLine({
+    argv: ['node', 'reflash', ...args],
+    env,
+    stdin: new PassThrough().end(stdin),
+    stdout: sink('stdout'),
+    stderr: sink('stderr'),
+    pid: 0,
+    on: () => {},
+    off: () => {},
+    kill: () => {},
+  })
+  return { exitCode, signal: null, ...texts }
 }
 
 /** A folder of its own that goes with the test. */

@@ -1,0 +1,13 @@
+import { type Command, Option } from 'commander'
+
+/**
+ * A hook that asks for an option which must be given. Unlike commander's own it runs after unknown options were refused: whoever mistypes
+ * `--output` is told so, and not that it is missing.
+ * @example command.option('--key <file>', 'private key').hook('preAction', required('--key <file>'))
+ */
+export function required(flags: string): (command: Command) => void {
+  const name = new Option(flags).attributeName()
+  return (command) => {
+    if (command.getOptionValue(name) === undefined) command.error(`error: required option '${flags}' not specified`)
+  }
+}
