@@ -1,7 +1,7 @@
 import { generateKeyPair as generate, randomBytes, scrypt } from 'node:crypto'
 import { promisify } from 'node:util'
 import { xsalsa20poly1305 } from '@noble/ciphers/salsa.js'
-import { type CallOptions, OtaError } from '@reflash/core'
+import { type CallOptions, throwIfAborted } from '@reflash/core'
 import { decodeBase64, encodeBase64 } from './base64.ts'
 import { fail } from './cosign-errors.ts'
 import { encryptedLabels } from './key-labels.ts'
@@ -114,18 +114,14 @@ async function deriveKey(
   { N, r, p, salt }: Pick<KeyFile, 'N' | 'r' | 'p' | 'salt'>,
   { signal }: CallOptions,
 ): Promise<Uint8Array> {
-  refuseAborted(signal)
+  throwIfAborted(signal)
   // RFC 7914 section 2: 128·N·r bytes for the table and 128·r·p for the blocks; Node's default of 32 MiB is too little even for cosign's N.
   const maxmem = 128 * r * (N + p + 2) + 2 ** 20
   const secret = await new Promise<Uint8Array>((resolve, reject) =>
     scrypt(password, salt, sizes.key, { N, r, p, maxmem }, (error, key) => (error === null ? resolve(key) : reject(error))),
   )
-  refuseAborted(signal)
+  throwIfAborted(signal)
   return secret
-}
-
-function refuseAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new OtaError('ABORTED', 'aborted', 'the caller cancelled while a private key was opened or encrypted')
 }
 
 function parseKeyFile(bytes: Uint8Array): KeyFile {

@@ -13,8 +13,8 @@ import type { KeyAlgorithm, PublicKey } from './public-key.ts'
  * | Ed25519 | RFC 8032, 64 bytes, not prehashed| none             |
  *
  * cosign's SIGNATURE_SPEC asks for the digest of the registry, SHA-256, and that is what `cosign verify` (unless told otherwise) and
- * skopeo check. `cosign sign` since 2.4 takes the curve's own digest, as sigstore-rs and with it OtaFlux expect. Trying both gives a
- * forger nothing: both are collision resistant. Ed25519ph, which `cosign sign` since 2.4 uses, is not read by `cosign verify` either.
+ * skopeo check. `cosign sign` since 2.6 takes the curve's own digest, as sigstore-rs and with it OtaFlux expect. Trying both gives a
+ * forger nothing: both are collision resistant. Ed25519ph, which `cosign sign` since 2.6 uses, is not read by `cosign verify` either.
  */
 const digests: Readonly<Record<KeyAlgorithm, readonly [string | null, ...string[]]>> = {
   rsa: ['sha256'],
