@@ -1,1 +1,10 @@
-export {}
+export type { NodeListener } from './adapter/node-adapter.ts'
+export type { FetchHandler, WebPeer } from './adapter/web-adapter.ts'
+export { httpErrors } from './http-errors.ts'
+export { type HttpHandler, httpHandler } from './http-handler.ts'
+export type { HttpBody, HttpRequest, HttpResponse, Seen } from './http-message.ts'
+export type { HttpServiceOptions } from './http-service.ts'
+export { type HttpTls, type HttpTransportOptions, httpTransport } from './http-transport.ts'
+export { defaultHttpLimits, type HttpLimits } from './limits.ts'
+export type { Dialect, DialectContext, Route } from './protocol/dialect.ts'
+export type { OnRequest, RequestRecord } from './request-record.ts'

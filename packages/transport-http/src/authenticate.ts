@@ -1,0 +1,48 @@
+import type { Authenticator, Credentials, Principal } from '@reflash/core'
+import { fail } from './http-errors.ts'
+import type { HttpRequest } from './http-message.ts'
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
+/**
+ * Asks the authenticators in their order who is at the other end; the first that knows decides.
+ * @throws `NOT_AUTHENTICATED` where none knows, `NOT_YOUR_DEVICE` where it is another device, and whatever an authenticator throws: it fails closed.
+ */
+export async function authenticate(authenticators: readonly Authenticator[], request: HttpRequest, deviceId: string): Promise<Principal> {
+  request.seen.deviceId = deviceId
+  const credentials = credentialsOf(request, deviceId)
+  const context = { signal: request.signal }
+  for (const authenticator of authenticators) {
+    const principal = await authenticator.authenticate(credentials, context)
+    if (principal === undefined) continue
+    if (principal.deviceId !== deviceId) {
+      throw fail('NOT_YOUR_DEVICE', 'expected the id of the device that authenticated, found the id of another')
+    }
+    return principal
+  }
+  const shown = credentials.certificate !== undefined || credentials.token !== undefined
+  throw fail(
+    'NOT_AUTHENTICATED',
+    shown
+      ? 'expected a token or certificate that this server knows for this device, found another'
+      : 'expected `Authorization: Bearer <token>` or a client certificate, found neither',
+  )
+}
+
+function credentialsOf(request: HttpRequest, claimedId: string): Credentials {
+  const credentials: Mutable<Credentials> = { claimedId }
+  const token = bearerToken(request.header('authorization'))
+  if (token !== undefined) credentials.token = token
+  const { certificate, peer } = request
+  if (certificate !== undefined) credentials.certificate = certificate
+  if (peer !== undefined) credentials.peer = peer
+  return credentials
+}
+
+/** The token of `Authorization: Bearer <token>`, RFC 6750, 2.1; undefined for any other scheme. */
+export function bearerToken(authorization: string | undefined): string | undefined {
+  if (authorization === undefined || authorization.length < 8) return undefined
+  if (!authorization.startsWith('Bearer ') && authorization.slice(0, 7).toLowerCase() !== 'bearer ') return undefined
+  const token = authorization.slice(7).trim()
+  return token.length === 0 || token.includes(' ') ? undefined : token
+}

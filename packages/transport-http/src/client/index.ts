@@ -1,0 +1,5 @@
+export { type ClientLimits, defaultClientLimits } from './client-limits.ts'
+export type { DownloadOptions } from './download.ts'
+export type { NativeAnswer, NativeComponent, NativeOffer } from './native-answer.ts'
+export { type NativeClient, type NativeClientOptions, type NativeState, nativeClient } from './native-client.ts'
+export type { ClientTls } from './node-caller.ts'

@@ -1,0 +1,103 @@
+import type { ServeContext } from '@reflash/core'
+import { authenticate } from './authenticate.ts'
+import { fail } from './http-errors.ts'
+import type { HttpRequest, HttpResponse } from './http-message.ts'
+import { type HttpLimits, httpLimits } from './limits.ts'
+import type { Dialect, DialectContext, Route } from './protocol/dialect.ts'
+import { healthRoute } from './protocol/health.ts'
+import { nativeDialect } from './protocol/native/native-dialect.ts'
+import { otafluxDialect } from './protocol/otaflux/otaflux-dialect.ts'
+import type { OnRequest } from './request-record.ts'
+import { createRouter } from './router.ts'
+import { refuseAsJson } from './status-of.ts'
+
+/** What the transport and the handler share. */
+export interface HttpServiceOptions {
+  /** The ways to speak that are served; both where absent. An object is a dialect of your own. */
+  readonly dialects?: readonly ('native' | 'otaflux' | Dialect)[]
+  /** What every path begins with, such as `/ota`; nothing where absent. */
+  readonly prefix?: string
+  /** What precedes `/v1/...` in the URLs that devices are told: a path or an absolute URL; `prefix` where absent. */
+  readonly baseUrl?: string
+  readonly limits?: Partial<HttpLimits>
+  /** Gets one record per request; never a token. */
+  readonly onRequest?: OnRequest
+}
+
+/** Answers requests; knows nothing of sockets. */
+export interface HttpService {
+  readonly limits: HttpLimits
+  readonly onRequest: OnRequest | undefined
+  /** Never rejects: an error is an answer in the words of the route's dialect. */
+  answer(request: HttpRequest): Promise<HttpResponse>
+  /** The answer that stands for an error which came after the route had answered, before a byte was sent. */
+  refuse(request: HttpRequest, error: unknown): HttpResponse
+  /** Whether a path is one of this service's. */
+  handles(path: string): boolean
+}
+
+/** Checked options; what `createHttpService` starts from. */
+export interface CheckedOptions {
+  readonly dialects: readonly Dialect[]
+  readonly prefix: string
+  readonly baseUrl: string
+  readonly limits: HttpLimits
+  readonly onRequest: OnRequest | undefined
+}
+
+const known: Readonly<Record<string, Dialect>> = { native: nativeDialect, otaflux: otafluxDialect }
+
+/** @throws `INVALID_OPTION` */
+export function checkServiceOptions(options: HttpServiceOptions): CheckedOptions {
+  const { dialects = ['native', 'otaflux'], prefix = '', baseUrl = prefix, onRequest } = options
+  if (!Array.isArray(dialects) || dialects.length === 0) throw fail('INVALID_OPTION', 'dialects: expected at least one, found none')
+  const spoken = dialects.map((dialect) => (typeof dialect === 'string' ? knownDialect(dialect) : dialect))
+  if (!/^(?:\/[A-Za-z0-9._~-]+)*$/.test(prefix)) {
+    throw fail(
+      'INVALID_OPTION',
+      `prefix: expected nothing or a path such as /ota without a slash at its end, found ${JSON.stringify(prefix)}`,
+    )
+  }
+  if (typeof baseUrl !== 'string' || /[?#\s]|\/$/.test(baseUrl) || !/^(?:https?:\/\/[^/]|\/[^/]|$)/.test(baseUrl)) {
+    throw fail('INVALID_OPTION', 'baseUrl: expected a path or an http(s) URL without query and without a slash at its end, found another')
+  }
+  return { dialects: spoken, prefix, baseUrl, limits: httpLimits(options.limits), onRequest }
+}
+
+function knownDialect(name: string): Dialect {
+  const dialect = Object.hasOwn(known, name) ? known[name] : undefined
+  if (dialect !== undefined) return dialect
+  throw fail('INVALID_OPTION', `dialects: expected ${Object.keys(known).join(', ')} or a dialect object, found ${JSON.stringify(name)}`)
+}
+
+export function createHttpService(options: CheckedOptions, { gateway, authenticators }: ServeContext): HttpService {
+  const { limits, onRequest } = options
+  const context: DialectContext = {
+    gateway,
+    limits,
+    baseUrl: options.baseUrl,
+    admit: (request, deviceId) => authenticate(authenticators, request, deviceId),
+  }
+  const routes: readonly Route[] = [healthRoute(context), ...options.dialects.flatMap((dialect) => dialect.routes(context))]
+  const router = createRouter(routes, options.prefix)
+
+  function refuse({ seen }: HttpRequest, error: unknown): HttpResponse {
+    return seen.route === undefined ? refuseAsJson(error) : seen.route.refuse(error)
+  }
+
+  return Object.freeze<HttpService>({
+    limits,
+    onRequest,
+    refuse,
+    handles: router.has,
+    async answer(request) {
+      try {
+        const { route, params } = router.find(request.method, request.path)
+        request.seen.route = route
+        return await route.answer(request, params)
+      } catch (error) {
+        return refuse(request, error)
+      }
+    },
+  })
+}

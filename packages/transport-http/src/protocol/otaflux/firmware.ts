@@ -1,0 +1,20 @@
+import type { HttpRequest, HttpResponse } from '../../http-message.ts'
+import { imageResponse } from '../../image-response.ts'
+import type { DialectContext } from '../dialect.ts'
+import { deviceOfQuery } from './otaflux-query.ts'
+
+/**
+ * `GET /firmware?device=X`: the bytes of what the last `/version` of this device told, pinned. As OtaFlux sends them, application/octet-stream with
+ * Content-Length; besides with ETag and Range, which its client neither knows nor minds. The device reports nothing: that all bytes
+ * were handed over is all that is ever known of it.
+ */
+export async function firmware(context: DialectContext, request: HttpRequest): Promise<HttpResponse> {
+  const { gateway, limits } = context
+  const id = deviceOfQuery(request.query)
+  const who = await context.admit(request, id)
+  const sent = (): void => {
+    // The device has its bytes; that the fact was not journaled is the gateway's own to say.
+    gateway.sent(who, 'current').catch(() => undefined)
+  }
+  return imageResponse(request, { gateway, who, offer: 'current', maxRanges: limits.ranges, sent })
+}
