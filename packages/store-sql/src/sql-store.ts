@@ -177,7 +177,7 @@ export function sqlStore(options: SqlStoreOptions): Journal {
         const page = await attempt((open) => open.keys(from, before, now().getTime(), keysPerRead), options?.signal)
         for (const key of page) {
           throwIfAborted(options?.signal)
-          yield key
+          yield storedKey(key, file)
         }
         if (page.length < keysPerRead) return
         from = page[page.length - 1]! + firstCharacter
@@ -202,6 +202,16 @@ function conflict({ key, ifVersion }: Change, found: string | null) {
       details: { key },
     },
   )
+}
+
+/** A key of the database, of which a damaged one may say anything. */
+function storedKey(key: string, file: string): string {
+  try {
+    checkJournalKey(key)
+    return key
+  } catch (cause) {
+    throw fail('JOURNAL_CORRUPT', `${file}: an entry has a key that no writer gave it`, { cause, details: { file } })
+  }
 }
 
 function parse(text: string, file: string): Json {

@@ -1,8 +1,8 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isOtaError } from '@reflash/core'
 import { sqlStore } from '@reflash/store-sql'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { exerciseMutants, journalFile } from './mutants.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 const { DatabaseSync } = process.getBuiltinModule('node:sqlite')
@@ -13,34 +13,10 @@ function sql(file: string, statements: string): void {
   database.close()
 }
 
-async function journalFile(entries = 50): Promise<string> {
-  const file = join(temporaryFolder(), 'journal.db')
-  const journal = sqlStore({ file })
-  await Promise.all(
-    Array.from({ length: entries }, (_, index) => journal.put(`k/${index}`, { text: 'x'.repeat(index * 7) }, { ifVersion: null })),
-  )
-  await journal.close?.()
-  return file
-}
-
 async function attempt(file: string): Promise<unknown> {
   const journal = sqlStore({ file })
   onTestFinished(() => journal.close?.())
   return await journal.put('probe', 1, { ifVersion: null })
-}
-
-/** Everything that the journal offers, on a file that may be anything. */
-async function exercise(file: string): Promise<void> {
-  const journal = sqlStore({ file, synchronous: 'normal' })
-  try {
-    for await (const key of journal.list('')) await journal.get(key)
-    const entry = await journal.get('k/7')
-    await journal.put('k/7', 1, { ifVersion: entry?.version ?? null })
-    const other = await journal.get('k/9')
-    if (other !== undefined) await journal.delete('k/9', { ifVersion: other.version })
-  } finally {
-    await journal.close?.()
-  }
 }
 
 describe('the file of a journal', () => {
@@ -97,35 +73,27 @@ describe('the file of a journal', () => {
     expect((await journal.get('k/4'))?.value).toEqual({ text: 'x'.repeat(28) })
   })
 
+  it('is refused as damaged where a key is none, a number is beyond what JavaScript holds, or a page is missing', async () => {
+    for (const damage of [
+      `UPDATE entry SET key = 'k/' || char(10) WHERE key = 'k/3'`,
+      `UPDATE entry SET version = 9223372036854775807 WHERE key = 'k/3'`,
+    ]) {
+      const file = await journalFile()
+      sql(file, damage)
+      const journal = sqlStore({ file })
+      onTestFinished(() => journal.close?.())
+      const readAll = async () => {
+        for await (const key of journal.list('k/')) await journal.get(key)
+      }
+      await expect(readAll()).rejects.toMatchObject({ code: 'JOURNAL_CORRUPT', fault: 'invalid' })
+    }
+    const short = await journalFile(500)
+    truncateSync(short, 3 * 4096)
+    await expect(attempt(short)).rejects.toMatchObject({ code: 'JOURNAL_CORRUPT' })
+  })
+
   it('answers with a coded error or an answer, whatever bytes of it are changed', async () => {
-    const bytes = readFileSync(await journalFile())
-    const file = join(temporaryFolder(), 'mutant.db')
-    const codes = new Map<string, number>()
-    // xorshift32 with a fixed seed: every run sees the same mutants.
-    let state = 0x9e3779b9
-    const random = (below: number) => {
-      state ^= state << 13
-      state ^= state >>> 17
-      state ^= state << 5
-      return (state >>> 0) % below
-    }
-    for (let round = 0; round < 150; round++) {
-      const mutant = Uint8Array.from(bytes)
-      // Half of the changes go to headers of the file and of pages, where they reach deep.
-      for (let change = random(4) + 1; change > 0; change--) {
-        const at = random(2) === 0 ? random(mutant.length) : random(Math.floor(mutant.length / 4096)) * 4096 + random(120)
-        mutant[at] = random(256)
-      }
-      for (const end of ['', '-wal', '-shm']) writeFileSync(file + end, '')
-      writeFileSync(file, random(10) === 0 ? mutant.subarray(0, random(mutant.length)) : mutant)
-      try {
-        await exercise(file)
-      } catch (error) {
-        expect(isOtaError(error), String(error)).toBe(true)
-        const { code } = error as { code: string }
-        codes.set(code, (codes.get(code) ?? 0) + 1)
-      }
-    }
+    const codes = await exerciseMutants(readFileSync(await journalFile()), 150, 0x9e3779b9)
     expect([...codes.keys()].sort()).toEqual(expect.arrayContaining(['JOURNAL_CORRUPT', 'NOT_A_JOURNAL']))
   })
 })

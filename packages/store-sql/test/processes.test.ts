@@ -1,46 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { chmodSync, copyFileSync, existsSync, readFileSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
-import { fileURLToPath } from 'node:url'
 import { sqlStore } from '@reflash/store-sql'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { killedWriter, node, numbersIn, run, script } from './children.ts'
 import { temporaryFolder } from './temporary-folder.ts'
-
-const node = [process.execPath, '--conditions=@reflash/source']
-const script = (name: string) => fileURLToPath(new URL(`child/${name}.ts`, import.meta.url))
-
-function start(command: readonly string[]): ChildProcess & { stdout: NonNullable<ChildProcess['stdout']> } {
-  const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] })
-  onTestFinished(() => void child.kill('SIGKILL'))
-  return child
-}
-
-async function run(command: readonly string[]): Promise<string> {
-  const child = start(command)
-  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr!), once(child, 'close')])
-  expect(err).toBe('')
-  return out.trim()
-}
-
-async function numbers(file: string): Promise<number[]> {
-  const journal = sqlStore({ file })
-  const found = await Array.fromAsync(journal.list('n/'), (key) => Number(key.slice(2)))
-  await journal.close?.()
-  return found
-}
-
-/** Lets a writer run until it has acknowledged `least` puts, kills it without warning, and returns what it had acknowledged. */
-async function killedWriter(file: string, least: number): Promise<number[]> {
-  const writer = start([...node, script('write-until-killed'), file])
-  let printed = ''
-  for await (const chunk of writer.stdout) {
-    printed += chunk
-    if (printed.split('\n').length > least) writer.kill('SIGKILL')
-  }
-  return printed.split('\n').slice(0, -1).map(Number)
-}
 
 describe('the processes of one journal', () => {
   it('loses no acknowledged put when its writer is killed without warning, again and again', async () => {
@@ -49,7 +12,7 @@ describe('the processes of one journal', () => {
       const copy = `${file}.${least}`
       const acknowledged = await killedWriter(copy, least)
       expect(acknowledged.length).toBeGreaterThanOrEqual(least)
-      expect(await numbers(copy)).toEqual(expect.arrayContaining(acknowledged))
+      expect(await numbersIn(copy)).toEqual(expect.arrayContaining(acknowledged))
     }
   })
 
@@ -63,7 +26,7 @@ describe('the processes of one journal', () => {
       copyFileSync(file, torn)
       copyFileSync(`${file}-wal`, `${torn}-wal`)
       truncateSync(`${torn}-wal`, keep)
-      const found = (await numbers(torn)).sort((a, b) => a - b)
+      const found = (await numbersIn(torn)).sort((a, b) => a - b)
       expect(found).toEqual(found.map((_, index) => index))
       expect(found.length).toBeLessThanOrEqual(acknowledged.length + 16)
     }
