@@ -13,7 +13,7 @@ export async function onFiles<T>(what: string, work: () => Promise<T>): Promise<
   }
 }
 
-export function fileFailure(error: unknown, what: string): unknown {
+function fileFailure(error: unknown, what: string): unknown {
   const code = errnoOf(error)
   if (isOtaError(error) || code === undefined) return error
   const found = `${what}: expected the file system to allow it, found ${code}`

@@ -155,15 +155,17 @@ export async function* referrersInLayout(
 ): AsyncIterable<Descriptor> {
   const seen = new Set<Digest>()
   const limit = settings.limits.referrers
+  let listed = 0
   for (const { descriptor } of await readLayoutIndex(directoryOf(repository))) {
     throwIfAborted(signal)
     if (seen.has(descriptor.digest) || manifestKind(descriptor.mediaType) === undefined) continue
     seen.add(descriptor.digest)
     const document = await readable(repository, descriptor, signal)
     if (document?.subject?.digest !== subject.digest) continue
+    if (++listed > limit) {
+      throw coreError('TOO_LARGE', `${repository}: expected at most ${limit} referrers, found more; the option is limits.referrers`)
+    }
     if (artifactType === undefined || artifactTypeOf(document) === artifactType) yield referrerDescriptor(descriptor, document)
-    if (seen.size >= limit * 10)
-      throw coreError('TOO_LARGE', `${repository}: expected at most ${limit * 10} manifests to look through, found more`)
   }
 }
 

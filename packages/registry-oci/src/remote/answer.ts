@@ -70,7 +70,7 @@ export async function refusalOf(answer: HttpAnswer, url: URL, what: string): Pro
 }
 
 /** Retry-After in milliseconds. A date counts from the server's own clock, so that ours does not matter. */
-export function retryAfterOf(answer: Pick<HttpAnswer, 'headers'>): number | undefined {
+function retryAfterOf(answer: Pick<HttpAnswer, 'headers'>): number | undefined {
   const text = headerOf(answer, 'retry-after')
   if (text === undefined) return undefined
   if (/^[0-9]{1,9}$/.test(text)) return Number(text) * 1000

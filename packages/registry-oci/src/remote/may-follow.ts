@@ -1,4 +1,4 @@
-import { isLoopback, speaksPlainHttp } from './remote-repository.ts'
+import { isLoopback, mayBeThisMachine, speaksPlainHttp } from './remote-repository.ts'
 
 /**
  * Why a client at `from` must not go where the server points it (redirect, token realm, upload location); undefined where it may.
@@ -8,7 +8,7 @@ export function mayNotFollow(from: URL, to: URL, plainHttp: boolean | readonly s
   if (to.protocol !== 'https:' && to.protocol !== 'http:') return `${to.protocol} is not http`
   if (to.username !== '' || to.password !== '') return 'it holds credentials'
   // A public registry must not make a server knock on its own internal ports (server-side request forgery).
-  if (isLoopback(to) && !isLoopback(from)) return `${to.host} is this machine, and ${from.host} is not`
+  if (mayBeThisMachine(to) && !isLoopback(from)) return `${to.host} is this machine, and ${from.host} is not`
   if (to.protocol === 'https:') return undefined
   if (from.protocol === 'https:') return 'it leads from https to http'
   return speaksPlainHttp(to, plainHttp) ? undefined : `${to.host} is not named in plainHttp`

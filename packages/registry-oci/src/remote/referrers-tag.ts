@@ -21,7 +21,7 @@ import { getManifest, type ManifestBytes } from './resolve-remote.ts'
 const rounds = 5
 
 /** OCI distribution spec, referrers tag schema: algorithm cut at 32 characters, hex at 64. */
-export function referrersTag(subject: Digest): string {
+function referrersTag(subject: Digest): string {
   return `${digestAlgorithm(subject)}-${digestHex(subject).slice(0, 64)}`
 }
 

@@ -45,9 +45,16 @@ export function speaksPlainHttp(url: URL, plainHttp: boolean | readonly string[]
   return isLoopback(url) || (plainHttp ?? []).some((host) => host === url.host || host === url.hostname)
 }
 
-/** Whether a URL names this machine; the URL parser has made one form of every way to write an address. */
+/** Whether a URL surely names this machine: plain http to it never meets a wire. The URL parser has made one form of every way to write an address. */
 export function isLoopback({ hostname }: URL): boolean {
   return hostname === 'localhost' || /^127\.[0-9]+\.[0-9]+\.[0-9]+$/.test(hostname) || hostname === '[::1]'
+}
+
+/** Whether a URL may lead to this machine: also by names that resolvers may send there, and by addresses that stand for any. */
+export function mayBeThisMachine(url: URL): boolean {
+  const { hostname } = url
+  const other = hostname === '0.0.0.0' || hostname === '[::]' || /^\[::ffff:(?:7f[0-9a-f]{2}:[0-9a-f]{1,4}|0:0)\]$/.test(hostname)
+  return isLoopback(url) || other || /(?:^|\.)localhost\.?$/.test(hostname)
 }
 
 function urlOf(text: string, repository: string): URL {

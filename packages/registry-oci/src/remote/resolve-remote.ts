@@ -19,7 +19,7 @@ import type { RemoteAnswer, RemoteClient } from './remote-client.ts'
 import type { RemoteRepository } from './remote-repository.ts'
 
 /** Always all four: docker-registry answers 404 for an OCI manifest that was not asked for by type. */
-export const manifestAccept = [mediaTypes.manifest, mediaTypes.index, mediaTypes.dockerManifest, mediaTypes.dockerIndex].join(', ')
+const manifestAccept = [mediaTypes.manifest, mediaTypes.index, mediaTypes.dockerManifest, mediaTypes.dockerIndex].join(', ')
 
 /** A manifest's bytes, checked against the digest in its own descriptor. */
 export interface ManifestBytes {

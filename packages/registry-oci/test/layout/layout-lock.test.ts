@@ -8,7 +8,7 @@ import { ociRegistry } from '../../src/index.ts'
 import { all, noise, pushSmall } from '../content.ts'
 import { temporaryFolder } from '../temporary-folder.ts'
 
-const pusher = fileURLToPath(new URL('./pusher.ts', import.meta.url))
+const pusher = fileURLToPath(new URL('./child/pusher.ts', import.meta.url))
 
 function run(...args: readonly string[]): Promise<number | null> {
   const child = spawn(process.execPath, ['--conditions=@reflash/source', pusher, ...args], { stdio: ['ignore', 'ignore', 'inherit'] })

@@ -12,7 +12,15 @@ describe('remoteRepository', () => {
     expect(base('registry.example.com:80/fw')).toBe('https://registry.example.com:80/v2/fw/')
     for (const host of ['localhost:5000', '127.0.0.1:5000', '127.9.9.9', '[::1]:5000'])
       expect(base(`${host}/a`)).toBe(`http://${host}/v2/a/`)
-    for (const host of ['localhost.example.com', '127.0.0.1.example.com', '128.0.0.1', '[::2]', '10.0.0.1:5000']) {
+    for (const host of [
+      'localhost.example.com',
+      '127.0.0.1.example.com',
+      '128.0.0.1',
+      '[::2]',
+      '10.0.0.1:5000',
+      '0.0.0.0',
+      'a.localhost',
+    ]) {
       expect(base(`${host}/a`)).toBe(`https://${host}/v2/a/`)
     }
   })
@@ -90,7 +98,16 @@ describe('mayNotFollow', () => {
   })
 
   test('does not let another host make us knock on this machine', () => {
-    for (const to of ['https://127.0.0.1:8080/', 'http://localhost/', 'http://[::1]:1/', 'http://2130706433/', 'http://0x7f.1/']) {
+    const loopback = ['https://127.0.0.1:8080/', 'http://localhost/', 'http://[::1]:1/', 'http://2130706433/', 'http://0x7f.1/']
+    const likely = [
+      'http://0.0.0.0/',
+      'http://0/',
+      'http://[::]/',
+      'http://[::ffff:127.0.0.1]/',
+      'http://localhost./',
+      'https://a.localhost/',
+    ]
+    for (const to of [...loopback, ...likely]) {
       expect(why('http://reg.local/', to, true), to).toMatch(/this machine/)
     }
   })

@@ -1,4 +1,4 @@
-import { ociRegistry, pushArtifact } from '../../src/index.ts'
+import { ociRegistry, pushArtifact } from '../../../src/index.ts'
 
 // A process of its own which pushes <count> tags into the layout <repository>, as the test beside it asks.
 const [repository = '', name = '', count = '0'] = process.argv.slice(2)
