@@ -18,6 +18,7 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<D
   pull: { summary: 'write the image of a release into a file', load: async () => (await import('./command/pull.ts')).definePull },
   inspect: { summary: 'say what a file or a release is', load: async () => (await import('./command/inspect.ts')).defineInspect },
   serve: { summary: 'serve releases to devices over HTTP', load: async () => (await import('./command/serve.ts')).defineServe },
+  device: { summary: 'be a virtual ESP32 that updates itself', load: async () => (await import('./command/device.ts')).defineDevice },
 }
 
 /** What of a process a command line uses: the real one, or a test's. */

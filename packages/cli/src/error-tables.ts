@@ -1,4 +1,4 @@
-import type { ErrorTable } from '@reflash/core'
+import type { ErrorEntry, ErrorTable } from '@reflash/core'
 import { cliErrors } from './cli-errors.ts'
 
 // Loaded one after the other and only when an error is printed: a start must not pay for tables that it does not need.
@@ -8,13 +8,15 @@ const tables: readonly (() => Promise<ErrorTable>)[] = [
   async () => (await import('@reflash/registry-oci')).ociErrors,
   async () => (await import('@reflash/registry-oci')).cosignErrors,
   async () => (await import('@reflash/target-esp32')).esp32Errors,
+  async () => (await import('@reflash/transport-http')).httpErrors,
+  async () => (await import('@reflash/store-sql')).sqlErrors,
 ]
 
-/** What the table of the package that owns `code` says a reader can do. */
-export async function nextStep(code: string): Promise<string | undefined> {
+/** The row of a code, in the table of the package that owns it. */
+export async function entryOf(code: string): Promise<ErrorEntry | undefined> {
   for (const load of tables) {
-    const entry = (await load())[code]
-    if (entry !== undefined) return entry.next
+    const table = await load()
+    if (Object.hasOwn(table, code)) return table[code]
   }
   return undefined
 }

@@ -1,6 +1,6 @@
 import { type Json, OtaError } from '@reflash/core'
 import { fail } from './cli-errors.ts'
-import { nextStep } from './error-tables.ts'
+import { entryOf } from './error-tables.ts'
 import { exitCodes } from './exit-code.ts'
 
 /** Where text goes: a process's streams, or a test's. */
@@ -19,8 +19,8 @@ export interface Output {
   result(document: Json, human: string, exitCode?: number): void
   /** A line for people. */
   note(line: string): void
-  /** Prints an error as the result, and sets the exit code by its fault. */
-  error(error: unknown): Promise<void>
+  /** Prints an error as the result, with `facts` beside it in JSON, and sets the exit code by its fault. */
+  error(error: unknown, facts?: Readonly<Record<string, Json>>): Promise<void>
 }
 
 export interface OutputOptions {
@@ -45,10 +45,10 @@ export function outputOn({ stdout, stderr, json, debug, help = 'reflash --help' 
       code = exitCode
     },
     note: (line) => void stderr.write(`${line}\n`),
-    async error(thrown) {
+    async error(thrown, facts = {}) {
       const error = asOtaError(thrown)
       code = exitCodes[error.fault]
-      if (json) stdout.write(`${JSON.stringify({ error: errorDocument(error) }, null, 2)}\n`)
+      if (json) stdout.write(`${JSON.stringify({ ...facts, error: errorDocument(error) }, null, 2)}\n`)
       stderr.write(await errorText(error, help))
       if (debug) for (let at: unknown = error; at instanceof Error; at = at.cause) stderr.write(`${at.stack}\n`)
     },
@@ -62,7 +62,7 @@ export function errorDocument({ code, fault, message, because }: OtaError): Json
 
 async function errorText(error: OtaError, help: string): Promise<string> {
   const reasons = error.because.filter((reason) => reason.code !== error.code || reason.message !== error.message)
-  const next = error.fault === 'aborted' ? undefined : error.code === 'USAGE' ? `Read ${help}.` : await nextStep(error.code)
+  const next = error.fault === 'aborted' ? undefined : error.code === 'USAGE' ? `Read ${help}.` : (await entryOf(error.code))?.next
   return [
     `reflash: ${error.code}: ${error.message}`,
     ...reasons.map((reason) => `  - ${reason.code}: ${reason.message}`),

@@ -1,11 +1,12 @@
 import { createGateway } from '@reflash/core'
 import { httpTransport } from '@reflash/transport-http'
-import { type Command, InvalidArgumentError, Option } from 'commander'
+import { type Command, Option } from 'commander'
 import type { Cli } from '../cli.ts'
 import { type RegistryFlags, registryFrom, withRegistryFlags } from '../registry-options.ts'
 import { loadConfig, type ServerConfig } from '../serve/server-config.ts'
 import { type LogLevel, logLevels, serverLog } from '../serve/server-log.ts'
 import { type ServerFlags, serverOptions } from '../serve/server-options.ts'
+import { wholeNumber } from '../whole-number.ts'
 
 interface ServeFlags extends ServerFlags, RegistryFlags {
   readonly listen?: string
@@ -31,7 +32,7 @@ export function defineServe(command: Command, cli: Cli): void {
       .option('--product <name>', 'the signed product to expect')
       .option('--trust-tag-versions', 'believe tags where no version is signed')
       .option('--channel <name>', 'also serve pre-releases of this name (default: stable releases only)')
-      .option('--poll-ms <milliseconds>', 'how often devices are told to check in (default: 60000)', positive)
+      .option('--poll-ms <milliseconds>', 'how often devices are told to check in (default: 60000)', wholeNumber)
       .option('--listen <host:port>', 'where to listen; port 0 takes a free one (default: 127.0.0.1:8080)')
       .option('--state <folder>', 'where journal and cache live', '.reflash')
       .option('--config <file>', 'a module that exports a composition, such as reflash.config.ts')
@@ -95,10 +96,4 @@ function ended(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
-}
-
-function positive(text: string): number {
-  const value = Number(text)
-  if (Number.isSafeInteger(value) && value > 0) return value
-  throw new InvalidArgumentError('expected a whole number above 0.')
 }

@@ -27,14 +27,18 @@ export interface AgentOptions {
   /** Whether a new image works; asked once, at its first start. */
   readonly selfTest: () => boolean | Promise<boolean>
   readonly onEvent?: (event: AgentEvent) => void
-  /** Waits between tries; rejects when the signal fires. */
-  readonly wait: (milliseconds: number, signal: AbortSignal) => Promise<void>
   readonly now: () => Date
 }
 
 /** What the agent did, in order. `received` grows within `downloading`. */
 export type AgentEvent =
-  | { readonly type: 'offered'; readonly seq: number; readonly version: string; readonly because: readonly Reason[] }
+  | {
+      readonly type: 'offered'
+      readonly seq: number
+      readonly version: string
+      readonly sizeBytes: number
+      readonly because: readonly Reason[]
+    }
   | { readonly type: 'progress'; readonly seq: number; readonly received: number; readonly size: number }
   | { readonly type: 'state'; readonly seq: number; readonly version: string; readonly state: Report['state']; readonly code?: string }
   | { readonly type: 'retry'; readonly because: readonly Reason[] }
@@ -54,6 +58,8 @@ export interface DeviceAgent {
    * @throws what the server's calls throw while nothing is known to have failed; an abort leaves everything ready to be gone on with
    */
   checkIn(signal: AbortSignal): Promise<Outcome>
+  /** What runs, under the name that its release gave it. */
+  installed(): Installed | undefined
 }
 
 /** Milliseconds until the next check-in where no server has said. */
@@ -185,8 +191,6 @@ export function deviceAgent(options: AgentOptions): DeviceAgent {
       open: (offset) => server.download(offer, image, offset, signal),
       onBegin: (received) => tell(begun, { state: 'downloading', received }, signal),
       onProgress: (received) => onEvent({ type: 'progress', seq, received, size: image.size }),
-      onRetry: (error) => onEvent({ type: 'retry', because: reasonsOf(error) }),
-      wait: options.wait,
       context: { signal, now: options.now() },
     }
     for (let attempt = 1; ; attempt++) {
@@ -223,6 +227,7 @@ export function deviceAgent(options: AgentOptions): DeviceAgent {
   }
 
   return {
+    installed: () => self().installed,
     async checkIn(signal) {
       signal.throwIfAborted()
       const before = await afterStart(memory.read().update, signal)
@@ -233,7 +238,13 @@ export function deviceAgent(options: AgentOptions): DeviceAgent {
       const failedNow = before?.because.includes(selfTestFailed) === true
       if (before !== undefined && (offer === undefined || failedNow)) return { ...before, pollAfterMs: answer.pollAfterMs }
       if (offer === undefined) return withoutOffer(answer)
-      onEvent({ type: 'offered', seq: offer.seq, version: offer.version, because })
+      onEvent({
+        type: 'offered',
+        seq: offer.seq,
+        version: offer.version,
+        sizeBytes: offer.images.reduce((sum, { size }) => sum + size, 0),
+        because,
+      })
       return update(offer, signal)
     },
   }

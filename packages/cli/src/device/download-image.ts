@@ -1,4 +1,4 @@
-import { type AgentPort, type ByteStream, coreError, isOtaError, type OtaError, type RunContext } from '@reflash/core'
+import { type AgentPort, type ByteStream, coreError, type RunContext } from '@reflash/core'
 import { fail } from '../cli-errors.ts'
 import type { OfferedImage } from './update-server.ts'
 
@@ -7,51 +7,21 @@ export interface Download {
   readonly port: AgentPort
   readonly image: OfferedImage
   /** The bytes from `offset` on. */
-  open(offset: number): Promise<ByteStream>
-  /** Called once, with what the slot held already. */
+  open(offset: number): Promise<ByteStream> | ByteStream
+  /** Called with what the slot holds already. */
   onBegin(received: number): Promise<void>
   onProgress(received: number): void
-  onRetry(error: OtaError): void
-  wait(milliseconds: number, signal: AbortSignal): Promise<void>
   readonly context: RunContext
 }
 
-/** In a row without a byte between them; a network that comes and goes for a minute is survived. */
-const triesWithoutProgress = 6
-const firstPauseMs = 250
-
 /**
- * Fills the slot with an image, going on where an earlier run or a lost connection has stopped. Nothing is checked here: `activate` reads
- * back what lies in flash.
- * @throws `SIZE_MISMATCH` where the server sends too much, what the server and the port throw
+ * Fills the slot with an image, going on where an earlier run has stopped. Nothing is checked here: `activate` reads back what lies in flash.
+ * @throws `SIZE_MISMATCH` where the server sends too much, `DOWNLOAD_CUT` where it sends too little, what the server and the port throw
  */
-export async function downloadImage(download: Download): Promise<void> {
-  const { port, image, context } = download
-  let begun = false
-  for (let failures = 0; ; ) {
-    const { offset } = await port.begin(image, context)
-    if (!begun) await download.onBegin(offset)
-    begun = true
-    let at = offset
-    const onProgress = (received: number): void => {
-      at = received
-      download.onProgress(received)
-    }
-    try {
-      if (offset < image.size) await fill({ ...download, onProgress }, offset)
-      if (at === image.size) return
-      throw fail('DOWNLOAD_CUT', `expected ${image.size} bytes, found the end after ${at}`)
-    } catch (error) {
-      if (!isOtaError(error) || error.fault !== 'unavailable') throw error
-      failures = at > offset ? 1 : failures + 1
-      if (failures === triesWithoutProgress) throw error
-      download.onRetry(error)
-      await download.wait(firstPauseMs * 2 ** (failures - 1), context.signal)
-    }
-  }
-}
-
-async function fill({ port, image, open, onProgress, context }: Download, offset: number): Promise<void> {
+export async function downloadImage({ port, image, open, onBegin, onProgress, context }: Download): Promise<void> {
+  const { offset } = await port.begin(image, context)
+  await onBegin(offset)
+  if (offset === image.size) return
   let at = offset
   for await (const chunk of await open(offset)) {
     if (at + chunk.length > image.size) {
@@ -64,4 +34,5 @@ async function fill({ port, image, open, onProgress, context }: Download, offset
       onProgress(at)
     }
   }
+  if (at < image.size) throw fail('DOWNLOAD_CUT', `expected ${image.size} bytes, found the end after ${at}`)
 }

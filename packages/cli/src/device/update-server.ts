@@ -37,7 +37,7 @@ export interface SelfDescription {
 /** The update server as a device sees it: three calls. Failures are `OtaError`s; `unavailable` may be tried again. */
 export interface UpdateServer {
   checkIn(self: SelfDescription, signal: AbortSignal): Promise<ReceivedAnswer>
-  /** The bytes from `offset` on. */
-  download(offer: ReceivedOffer, image: OfferedImage, offset: number, signal: AbortSignal): Promise<ByteStream>
+  /** The bytes from `offset` on, over lost connections where that can be done in good time. */
+  download(offer: ReceivedOffer, image: OfferedImage, offset: number, signal: AbortSignal): Promise<ByteStream> | ByteStream
   report(seq: number, report: Report, signal: AbortSignal): Promise<void>
 }

@@ -35,7 +35,6 @@ export function agentBench({ chip = 'esp32s3' as const } = {}) {
     /** Replaces calls to the server. */
     override: {} as Partial<UpdateServer>,
     crc32: undefined as number | undefined,
-    pauses: [] as number[],
     get remembered() {
       return remembered
     },
@@ -106,7 +105,6 @@ export function agentBench({ chip = 'esp32s3' as const } = {}) {
         return bench.selfTest()
       },
       onEvent: (event) => events.push(event),
-      wait: async (milliseconds) => void bench.pauses.push(milliseconds),
       now: () => new Date(0),
     })
   }
