@@ -2,6 +2,7 @@ import { annotations } from '../content/media-types.ts'
 import { fail } from '../core-errors.ts'
 import type { VersionClaim, VersionSource } from '../plugin/version-source.ts'
 import { compareVersions, parseTag, parseVersion } from '../policy/version.ts'
+import { quoted } from '../update/quoted.ts'
 
 /** Versions come from signed annotations alone, and a tag must agree: otherwise whoever can write tags makes an old release "9.9.9". */
 export function signedVersions(): VersionSource {
@@ -13,7 +14,10 @@ export function signedVersions(): VersionSource {
   } satisfies VersionSource)
 }
 
-/** @throws `VERSION_NOT_SIGNED`, `VERSION_MISMATCH` */
+/**
+ * The signed version, which the tag must agree with where it names one.
+ * @throws `VERSION_NOT_SIGNED`, `VERSION_MISMATCH` (rejected)
+ */
 export function signedVersion({ repository, root, tag, signed }: VersionClaim): string {
   const what = tag === undefined ? `${repository}@${root}` : `${repository}:${tag}`
   if (signed === undefined) {
@@ -23,15 +27,17 @@ export function signedVersion({ repository, root, tag, signed }: VersionClaim): 
   }
   const version = parseVersion(signed)
   if (version === undefined) {
-    throw fail('VERSION_MISMATCH', `${what}: expected the signed version to be semver, found ${JSON.stringify(signed.slice(0, 100))}`, {
+    throw fail('VERSION_MISMATCH', `${what}: expected the signed version to be semver, found ${quoted(signed)}`, {
       stage: 'verify',
     })
   }
   const tagged = tag === undefined ? undefined : parseTag(tag)
-  if (tagged !== undefined && compareVersions(tagged, version) !== 0) {
+  // A tag that names a build names that one; a tag without one names any build of its version.
+  const same = tagged === undefined || (tagged.includes('+') ? tagged === version : compareVersions(tagged, version) === 0)
+  if (!same) {
     throw fail('VERSION_MISMATCH', `${what}: the tag says ${tagged}, the signed bytes say ${version}`, {
       stage: 'verify',
-      details: { tagged, signed: version },
+      details: { tagged: tagged ?? null, signed: version },
     })
   }
   return version

@@ -5,18 +5,26 @@ import type { Authenticator } from '../plugin/authenticator.ts'
 
 /** Devices in one file; a line is short, so the file stays small. */
 const limitDevices = 1_000_000
+/** Characters. A token of 32 random bytes has 64; what is longer is another file. */
+const limitToken = 1024
 
 /**
  * Authenticates devices by a bearer token each. `tokens` maps a device id to its token, or to `sha256:<hex>` of it, so that the file need
  * not hold secrets.
- * @throws `INVALID_TOKENS` naming the device, never the token
+ * @throws `INVALID_TOKENS` naming the device or the entry's number, never the token
+ * @example
+ * const devices = tokenDevices({ 'sensor-1': 'sha256:2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b' })
  */
 export function tokenDevices(tokens: Readonly<Record<string, string>> | ReadonlyMap<string, string>): Authenticator {
   const hashes = new Map<string, Buffer>()
+  let entry = 0
   for (const [id, token] of tokens instanceof Map ? tokens : Object.entries(tokens)) {
-    if (!isDeviceId(id)) throw fail('INVALID_TOKENS', `expected a device id, found ${JSON.stringify(String(id).slice(0, 100))}`)
-    if (typeof token !== 'string' || token.length === 0 || token.length > 1024) {
-      throw fail('INVALID_TOKENS', `device ${id}: expected a token of 1 to 1024 characters, or sha256:<64 hex digits>`)
+    entry += 1
+    // Not shown: in a file that was written the wrong way round, this is the token.
+    if (!isDeviceId(id))
+      throw fail('INVALID_TOKENS', `entry ${entry}: expected a device id (letters, digits, ". _ : + = @ -"), found something else`)
+    if (typeof token !== 'string' || token.length === 0 || token.length > limitToken) {
+      throw fail('INVALID_TOKENS', `device ${id}: expected a token of 1 to ${limitToken} characters, or sha256:<64 hex digits>`)
     }
     if (hashes.size >= limitDevices) throw fail('INVALID_TOKENS', `expected at most ${limitDevices} devices, found more`)
     hashes.set(id, stored(id, token))
@@ -27,10 +35,12 @@ export function tokenDevices(tokens: Readonly<Record<string, string>> | Readonly
     name: 'token-devices',
     spec: 0,
     authenticate: ({ claimedId, token }) => {
-      const expected = claimedId === undefined ? undefined : hashes.get(claimedId)
-      if (expected === undefined || token === undefined) return undefined
-      // Hashes are compared in constant time, so that a token cannot be guessed byte by byte.
-      return timingSafeEqual(expected, sha256(token)) ? { deviceId: claimedId as string, by: 'token' as const } : undefined
+      if (claimedId === undefined || token === undefined || token.length === 0 || token.length > limitToken) return undefined
+      const expected = hashes.get(claimedId)
+      // Hashes are compared in constant time, so that a token cannot be guessed byte by byte; for an unknown device too, so that the time
+      // does not tell which ids exist.
+      const same = timingSafeEqual(expected ?? noToken, sha256(token))
+      return same && expected !== undefined ? { deviceId: claimedId, by: 'token' as const } : undefined
     },
   } satisfies Authenticator)
 }
@@ -38,9 +48,14 @@ export function tokenDevices(tokens: Readonly<Record<string, string>> | Readonly
 function stored(id: string, token: string): Buffer {
   if (!token.startsWith('sha256:')) return sha256(token)
   if (!/^sha256:[0-9a-f]{64}$/.test(token)) throw fail('INVALID_TOKENS', `device ${id}: expected sha256:<64 lower case hex digits>`)
-  return Buffer.from(token.slice(7), 'hex')
+  const hash = Buffer.from(token.slice(7), 'hex')
+  // What a script writes that hashes a variable which is not set.
+  if (hash.equals(noToken)) throw fail('INVALID_TOKENS', `device ${id}: expected the hash of a token, found that of an empty text`)
+  return hash
 }
 
 function sha256(text: string): Buffer {
   return createHash('sha256').update(text, 'utf8').digest()
 }
+
+const noToken = sha256('')

@@ -1,14 +1,15 @@
 import { fail } from '../core-errors.ts'
 import type { DeviceState, Principal } from '../plugin/device.ts'
-import type { AttestationResult } from '../plugin/evidence-verifier.ts'
 import type { RunContext } from '../plugin/plugin.ts'
-import { pluginState } from '../plugin/plugin-state.ts'
+import { appraise } from './appraise.ts'
 import type { Admitted, DeviceDeps, Presented } from './device-line.ts'
+import { frozenCopy } from './frozen-copy.ts'
 import { prove } from './proof.ts'
 
 /**
  * Admits a device: the principal is this device, and where the policy asks for evidence, a verifier affirms it.
- * @throws `WRONG_DEVICE`, `EVIDENCE_REQUIRED`, `EVIDENCE_REFUSED` (rejected), `EVIDENCE_UNSUPPORTED` (unsupported)
+ * @throws `WRONG_DEVICE`, `EVIDENCE_REQUIRED`, `EVIDENCE_REFUSED` (rejected), `EVIDENCE_UNSUPPORTED` (unsupported), and what the
+ * evidence verifier throws
  */
 export async function admit(
   device: DeviceState,
@@ -17,69 +18,30 @@ export async function admit(
   deps: DeviceDeps,
   context: RunContext,
 ): Promise<Admitted> {
-  if (principal.deviceId !== device.id) {
-    throw fail('WRONG_DEVICE', `expected the principal of device ${device.id}, found that of ${principal.deviceId}`, { stage: 'admit' })
+  const who = frozenCopy({ device, principal })
+  const { id } = who.device
+  if (who.principal.deviceId !== id) {
+    throw fail('WRONG_DEVICE', `expected the principal of device ${id}, found that of ${who.principal.deviceId}`, { stage: 'admit' })
   }
-  if (deps.policy.attestation === 'none') return prove('admit', { device, principal })
+  const { attestation: demanded } = deps.policy
+  if (demanded === 'none') return prove('admit', who)
   if (presented === undefined) {
-    throw fail(
-      'EVIDENCE_REQUIRED',
-      `expected evidence of device ${device.id}, found none; the policy asks for attestation "${deps.policy.attestation}"`,
-      {
-        stage: 'admit',
-      },
-    )
+    const message = `expected evidence of device ${id}, found none; the policy asks for attestation "${demanded}"`
+    throw fail('EVIDENCE_REQUIRED', message, { stage: 'admit' })
   }
-  const attestation = await appraise(device.id, presented, 'admit', deps, context)
+  const attestation = await appraise(id, presented, 'admit', deps, context)
   if (attestation.tier !== 'affirming') {
     const because = attestation.checks
       .filter(({ status }) => status !== 'passed' && status !== 'skipped')
       .map(({ name, reason }) => ({ code: name, message: reason ?? name }))
-    throw fail('EVIDENCE_REFUSED', `device ${device.id}: expected an affirming appraisal, found "${attestation.tier}"`, {
+    throw fail('EVIDENCE_REFUSED', `device ${id}: expected an affirming appraisal, found "${attestation.tier}"`, {
       stage: 'admit',
       ...(because.length > 0 ? { because } : {}),
     })
   }
-  return prove('admit', { device, principal, attestation })
-}
-
-/** Asks the verifier that reads this media type, and refuses an answer about another device, nonce or purpose. */
-export async function appraise(
-  deviceId: string,
-  { evidence, nonce }: Presented,
-  purpose: 'admit' | 'confirm',
-  deps: Pick<DeviceDeps, 'attestation' | 'journal'>,
-  context: RunContext,
-  references: AttestationResult['measurements'] = [],
-): Promise<AttestationResult> {
-  const verifier = deps.attestation.find(({ mediaTypes }) => mediaTypes.includes(evidence.mediaType))
-  if (verifier === undefined) {
-    const known = deps.attestation.flatMap(({ mediaTypes }) => mediaTypes)
-    throw fail(
-      'EVIDENCE_UNSUPPORTED',
-      `expected evidence of type ${known.join(' or ') || '(no verifier is configured)'}, found ${evidence.mediaType}`,
-      {
-        stage: purpose,
-      },
-    )
+  if (!(attestation.expires.getTime() > context.now.getTime())) {
+    const message = `device ${id}: expected an appraisal that is still good, found one that expired at ${attestation.expires.toJSON()}`
+    throw fail('EVIDENCE_REFUSED', message, { stage: 'admit', because: [{ code: 'EVIDENCE_EXPIRED', message }] })
   }
-  const result = await verifier.appraise(evidence, {
-    ...context,
-    nonce,
-    purpose,
-    deviceId,
-    references,
-    state: pluginState(deps.journal, verifier),
-  })
-  const same = result.nonce.length === nonce.length && result.nonce.every((byte, index) => byte === nonce[index])
-  if (result.deviceId !== deviceId || result.purpose !== purpose || !same) {
-    throw fail(
-      'EVIDENCE_REFUSED',
-      `expected an appraisal for device ${deviceId}, purpose "${purpose}" and its nonce, found one for something else`,
-      {
-        stage: purpose,
-      },
-    )
-  }
-  return result
+  return prove('admit', { ...who, attestation })
 }

@@ -1,8 +1,10 @@
 import type { Reason } from '../errors.ts'
 import type { AttestationResult } from '../plugin/evidence-verifier.ts'
 import type { Policy } from '../policy/policy.ts'
+import { sameBytes } from './appraise.ts'
 import type { Confirmed, Installed } from './device-line.ts'
-import { readBackProblems, reportedFailure, runs, unobserved, waiting } from './judge.ts'
+import { frozenCopy } from './frozen-copy.ts'
+import { readBackProblems, reportedFailure, runs, unknownObservation, unobserved, waiting } from './judge.ts'
 import type { Observation, Verdict } from './observation.ts'
 import { demand, prove } from './proof.ts'
 import { imageOf } from './release-line.ts'
@@ -13,6 +15,7 @@ export type ConfirmPolicy = Pick<Policy, 'attestation'> & { readonly nonce?: Uin
 /**
  * Judges, purely, whether the device runs the image and keeps it. Where the policy demands proof, nothing counts but fresh evidence
  * whose measurement is the one that the verified release declares.
+ * @throws `FORGED_PROOF`, `BROKEN_PLUGIN` (internal) where the observation is of no known kind
  */
 export function confirm(installed: Installed, observed: Observation, policy: ConfirmPolicy, now: Date): Verdict<Confirmed> {
   demand('install', installed)
@@ -21,7 +24,7 @@ export function confirm(installed: Installed, observed: Observation, policy: Con
   const passed = (): Verdict<Confirmed> =>
     proven && observed.by !== 'evidence'
       ? waiting('EVIDENCE_REQUIRED', 'the policy confirms by fresh evidence only')
-      : { is: 'passed', proof: prove('confirm', { installed, observed }) }
+      : { is: 'passed', proof: prove('confirm', { installed, observed: frozenCopy(observed) }) }
   switch (observed.by) {
     case 'evidence': {
       const because = evidenceProblems(installed, observed.result, policy, now)
@@ -43,22 +46,22 @@ export function confirm(installed: Installed, observed: Observation, policy: Con
     }
     case 'none':
       return unobserved(observed.since)
+    default:
+      throw unknownObservation(observed)
   }
 }
 
 function evidenceProblems(installed: Installed, result: AttestationResult, policy: ConfirmPolicy, now: Date): readonly Reason[] {
   const { planned } = installed.delivered
   const reasons: Reason[] = []
-  const expected = policy.nonce
-  const sameNonce =
-    expected !== undefined && expected.length === result.nonce.length && expected.every((byte, index) => byte === result.nonce[index])
+  const sameNonce = policy.nonce !== undefined && sameBytes(policy.nonce, result.nonce)
   if (result.deviceId !== planned.admitted.device.id)
     reasons.push({ code: 'EVIDENCE_OTHER_DEVICE', message: 'the evidence is of another device' })
   if (result.purpose !== 'confirm')
     reasons.push({ code: 'EVIDENCE_OTHER_PURPOSE', message: `expected evidence to confirm, found evidence to ${result.purpose}` })
   if (!sameNonce) reasons.push({ code: 'EVIDENCE_REPLAYED', message: 'the evidence is not for the nonce of this confirmation' })
-  if (result.expires.getTime() <= now.getTime())
-    reasons.push({ code: 'EVIDENCE_EXPIRED', message: `the appraisal expired at ${result.expires.toISOString()}` })
+  if (!(result.expires.getTime() > now.getTime()))
+    reasons.push({ code: 'EVIDENCE_EXPIRED', message: `the appraisal expired at ${result.expires.toJSON()}` })
   if (result.tier !== 'affirming')
     reasons.push({ code: 'EVIDENCE_REFUSED', message: `expected an affirming appraisal, found "${result.tier}"` })
   if (!measured(imageOf(planned.release).measurements, result.measurements)) {
@@ -76,6 +79,7 @@ function measured(declared: AttestationResult['measurements'], shown: Attestatio
         (have) =>
           Object.entries(want.environment).every(([key, value]) => have.environment[key] === value) &&
           want.digests.length > 0 &&
+          (want.svn === undefined || want.svn === have.svn) &&
           want.digests.every((digest) => have.digests.some((other) => other.hashAlg === digest.hashAlg && other.digest === digest.digest)),
       ),
     )

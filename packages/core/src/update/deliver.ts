@@ -1,12 +1,16 @@
 import type { Delivered, Planned } from './device-line.ts'
-import { readBackProblems, reportedFailure, runs, unobserved, waiting } from './judge.ts'
+import { frozenCopy } from './frozen-copy.ts'
+import { readBackProblems, reportedFailure, runs, unknownObservation, unobserved, waiting } from './judge.ts'
 import type { Observation, Verdict } from './observation.ts'
 import { demand, prove } from './proof.ts'
 
-/** Judges, purely, whether the image of a plan is on the device, whole. */
+/**
+ * Judges, purely, whether the image of a plan is on the device, whole.
+ * @throws `FORGED_PROOF`, `BROKEN_PLUGIN` (internal) where the observation is of no known kind
+ */
 export function deliver(planned: Planned, observed: Observation): Verdict<Delivered> {
   demand('plan', planned)
-  const passed = (): Verdict<Delivered> => ({ is: 'passed', proof: prove('deliver', { planned, observed }) })
+  const passed = (): Verdict<Delivered> => ({ is: 'passed', proof: prove('deliver', { planned, observed: frozenCopy(observed) }) })
   switch (observed.by) {
     case 'read-back': {
       const because = readBackProblems(planned, observed)
@@ -23,5 +27,7 @@ export function deliver(planned: Planned, observed: Observation): Verdict<Delive
       return waiting('NOT_DELIVERED', 'evidence says nothing about a delivery')
     case 'none':
       return unobserved(observed.since)
+    default:
+      throw unknownObservation(observed)
   }
 }

@@ -6,7 +6,7 @@ import type { Held, ReleaseDeps, Verified } from './release-line.ts'
 
 /**
  * Brings every image of a verified release to rest, whole and checked, before anything reads it.
- * @throws `TOO_LARGE`, `SIZE_MISMATCH`, `DIGEST_MISMATCH`, and what registry and cache throw
+ * @throws `TOO_LARGE` (invalid), `SIZE_MISMATCH`, `DIGEST_MISMATCH` (rejected), `FORGED_PROOF`, and what registry and cache throw
  */
 export async function fetch(verified: Verified, deps: ReleaseDeps, context: RunContext): Promise<Held> {
   demand('verify', verified)
@@ -22,7 +22,7 @@ export async function fetch(verified: Verified, deps: ReleaseDeps, context: RunC
         },
       )
     }
-    held.push({ component, image: await hold(repository, descriptor, deps, context) })
+    held.push(Object.freeze({ component, image: await hold(repository, descriptor, deps, context) }))
   }
-  return prove('fetch', { verified, images: held })
+  return prove('fetch', { verified, images: Object.freeze(held) })
 }

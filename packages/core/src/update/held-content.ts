@@ -1,4 +1,5 @@
 import { collect } from '../content/byte-stream.ts'
+import { checked } from '../content/checked.ts'
 import type { Descriptor } from '../content/descriptor.ts'
 import { manifestLimitBytes } from '../content/media-types.ts'
 import { fail } from '../core-errors.ts'
@@ -8,22 +9,34 @@ import type { ReleaseDeps } from './release-line.ts'
 
 type Deps = Pick<ReleaseDeps, 'registry' | 'cache'>
 
-/** Holds content in the cache, so that a restart does not need the registry. */
-export function hold(repository: string, descriptor: Descriptor, deps: Deps, context: RunContext): Promise<HeldImage> {
-  return deps.cache.hold(descriptor, () => deps.registry.fetch(repository, descriptor, { signal: context.signal }), context)
+/**
+ * Holds content in the cache, so that a restart does not need the registry.
+ * @throws `BROKEN_PLUGIN` where the cache holds something else, and what cache and registry throw
+ */
+export async function hold(repository: string, descriptor: Descriptor, deps: Deps, context: RunContext): Promise<HeldImage> {
+  // The download is shared, and an evicted image is fetched again long after this run: it ends with the cache's signal, not with ours.
+  const open = ({ signal }: { readonly signal: AbortSignal }) => deps.registry.fetch(repository, descriptor, { signal })
+  const held = await deps.cache.hold(descriptor, open, context)
+  const { digest, size } = held.descriptor
+  if (digest === descriptor.digest && size === descriptor.size) return held
+  throw fail(
+    'BROKEN_PLUGIN',
+    `cache ${deps.cache.name}: expected ${descriptor.digest} with ${descriptor.size} bytes, found ${digest} with ${size}`,
+  )
 }
 
 /**
- * The bytes of a manifest, an index or a signature: small by rule.
- * @throws `TOO_LARGE` before a byte of it is asked for.
+ * The bytes of a manifest, an index or a signature: small by rule. They are checked once more as they leave the cache, because everything
+ * that is believed of a release is read from them.
+ * @throws `TOO_LARGE` before a byte of it is asked for; `SIZE_MISMATCH`, `DIGEST_MISMATCH`
  */
 export async function smallContent(repository: string, descriptor: Descriptor, deps: Deps, context: RunContext): Promise<Uint8Array> {
   if (!(descriptor.size <= manifestLimitBytes)) {
     throw fail(
       'TOO_LARGE',
-      `${descriptor.mediaType} ${descriptor.digest}: expected at most ${manifestLimitBytes} bytes, found ${descriptor.size}`,
+      `${descriptor.mediaType} ${descriptor.digest}: expected at most ${manifestLimitBytes} bytes, found ${descriptor.size}; the limit is fixed`,
     )
   }
   const held = await hold(repository, descriptor, deps, context)
-  return collect(held.open(), manifestLimitBytes, descriptor.mediaType)
+  return collect(checked(held.open(), descriptor, { signal: context.signal }), manifestLimitBytes, descriptor.mediaType)
 }

@@ -1,12 +1,16 @@
 import type { Delivered, Installed } from './device-line.ts'
-import { readBackProblems, reportedFailure, runs, unobserved, waiting } from './judge.ts'
+import { frozenCopy } from './frozen-copy.ts'
+import { readBackProblems, reportedFailure, runs, unknownObservation, unobserved, waiting } from './judge.ts'
 import type { Observation, Verdict } from './observation.ts'
 import { demand, prove } from './proof.ts'
 
-/** Judges, purely, whether the device boots the delivered image next, or already has. */
+/**
+ * Judges, purely, whether the device boots the delivered image next, or already has.
+ * @throws `FORGED_PROOF`, `BROKEN_PLUGIN` (internal) where the observation is of no known kind
+ */
 export function install(delivered: Delivered, observed: Observation): Verdict<Installed> {
   demand('deliver', delivered)
-  const passed = (): Verdict<Installed> => ({ is: 'passed', proof: prove('install', { delivered, observed }) })
+  const passed = (): Verdict<Installed> => ({ is: 'passed', proof: prove('install', { delivered, observed: frozenCopy(observed) }) })
   switch (observed.by) {
     case 'read-back': {
       const because = readBackProblems(delivered.planned, observed)
@@ -26,5 +30,7 @@ export function install(delivered: Delivered, observed: Observation): Verdict<In
       return waiting('NOT_INSTALLED', 'evidence is judged in confirm')
     case 'none':
       return unobserved(observed.since)
+    default:
+      throw unknownObservation(observed)
   }
 }

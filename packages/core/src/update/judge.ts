@@ -1,7 +1,9 @@
+import { fail } from '../core-errors.ts'
 import type { Reason } from '../errors.ts'
 import type { Installed } from '../plugin/device.ts'
 import type { Planned } from './device-line.ts'
 import type { Observation, Report } from './observation.ts'
+import { quoted } from './quoted.ts'
 import { imageOf } from './release-line.ts'
 
 /** The end of an update that did not go through, as the device told it; undefined for every other report. */
@@ -52,3 +54,11 @@ export const waiting = (code: string, message: string): { readonly is: 'waiting'
   is: 'waiting',
   because: [{ code, message }],
 })
+
+/** A driver made up an observation that no room can judge. */
+export function unknownObservation(observed: never): Error {
+  return fail(
+    'BROKEN_PLUGIN',
+    `expected an observation by read-back, report, check-in, evidence or none, found ${quoted((observed as { by?: unknown } | null)?.by)}`,
+  )
+}

@@ -49,6 +49,8 @@ export type Verified = Proof<
     readonly results: readonly VerificationResult[]
     readonly version: string
     readonly product?: string
+    /** What the manifest is signed for. */
+    readonly platform?: Platform
     /** A semver range: which installed versions may update to this release directly. */
     readonly from?: string
   }

@@ -1,5 +1,4 @@
 import {
-  admit,
   confirm,
   defaultPolicy,
   deliver,
@@ -11,44 +10,12 @@ import {
   type Release,
   type ReleaseDeps,
   type Resolved,
-  resolve,
-  signedVersions,
-  unattestedDevices,
   type Verified,
   verify,
 } from '@reflash/core'
 import { memoryTarget } from '@reflash/core/testing'
 import { describe, expect, test } from 'vitest'
-import { principal, repository, world } from '../composition.ts'
-
-const signal = new AbortController().signal
-
-function deps(from: ReturnType<typeof world>): ReleaseDeps {
-  const { registry, cache, journal, verifiers } = from.composition
-  return { registry, cache, journal, verifiers, versions: signedVersions(), target: memoryTarget(), imageLimitBytes: 1 << 20 }
-}
-
-async function walked() {
-  const from = world()
-  from.release('1.1.0')
-  const all = deps(from)
-  const context = { signal, now: from.clock.now() }
-  const resolved = await resolve(`${repository}:1.1.0`, [], all, context)
-  const verified = await verify(resolved, all, context)
-  const held = await fetch(verified, all, context)
-  const release = await inspect(held, all, context)
-  const device = { id: 'd1', model: 'board', installed: { version: '1.0.0' } }
-  const policy = defaultPolicy
-  const admitted = await admit(
-    device,
-    principal('d1'),
-    undefined,
-    { attestation: [unattestedDevices()], journal: all.journal, policy },
-    context,
-  )
-  const planned = plan('d1/1', admitted, release, all.target)
-  return { from, all, context, resolved, verified, held, release, admitted, planned }
-}
+import { signal, walked } from './rooms.ts'
 
 describe('the rooms in their order', () => {
   test('a signed release goes from a reference to a confirmed device', async () => {
