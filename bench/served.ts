@@ -33,15 +33,16 @@ export interface Served {
   readonly url: string
   /** The folder that holds the image as image.bin, for other servers to serve. */
   readonly files: string
-  readonly layout: string
   release(version: string): Promise<void>
 }
 
-/** Starts `reflash serve` on a signed release of an image of that size, with tokens for every device and a journal on disk. */
-export async function serve(folder: string, sizeBytes: number): Promise<Served> {
+/**
+ * Starts `reflash serve` on a signed release of an image of that size, with tokens for every device and a journal on disk. Releases lie in an
+ * OCI layout in `folder`, unless another repository is named.
+ */
+export async function serve(folder: string, sizeBytes: number, repository = `oci:${join(folder, 'layout')}`): Promise<Served> {
   mkdirSync(folder, { recursive: true })
   const files = join(folder, 'files')
-  const layout = join(folder, 'layout')
   const tokens = join(folder, 'tokens')
   mkdirSync(files)
   writeFileSync(tokens, Array.from({ length: devices }, (_, n) => `d${n} bench-token-${n}\n`).join(''), { mode: 0o600 })
@@ -49,15 +50,15 @@ export async function serve(folder: string, sizeBytes: number): Promise<Served> 
   const release = async (version: string) => {
     const file = join(files, 'image.bin')
     writeFileSync(file, imageOf(sizeBytes, version))
-    await cli('push', `oci:${layout}:${version}`, `${file}@esp32s3`, '--product', product)
-    await cli('sign', `oci:${layout}:${version}`, '--key', join(folder, 'cosign.key'))
+    await cli('push', `${repository}:${version}`, `${file}@esp32s3`, '--product', product)
+    await cli('sign', `${repository}:${version}`, '--key', join(folder, 'cosign.key'))
   }
   await release('1.0.0')
-  const options = ['--repository', `oci:${layout}`, '--key', join(folder, 'cosign.pub'), '--tokens', tokens, '--product', product]
+  const options = ['--repository', repository, '--key', join(folder, 'cosign.pub'), '--tokens', tokens, '--product', product]
   const started = await startProcess(
     [...reflash, 'serve', ...options, '--state', join(folder, 'state'), '--listen', '127.0.0.1:0'],
     (printed) => /http:\/\/127\.0\.0\.1:\d+/.exec(printed)?.[0],
     env,
   )
-  return { process: started.process, url: started.ready, files, layout, release }
+  return { process: started.process, url: started.ready, files, release }
 }

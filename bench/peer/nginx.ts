@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { freePort } from '../free-port.ts'
 import { type MeasuredProcess, startProcess } from '../measured-process.ts'
 
 export const nginxInstall = 'apt-get install nginx-light'
@@ -9,16 +9,6 @@ export const nginxInstall = 'apt-get install nginx-light'
 /** Debian keeps nginx in sbin, which is not on everybody's path. */
 export function nginxPath(): string | undefined {
   return ['/usr/sbin/nginx', '/usr/local/sbin/nginx', '/usr/bin/nginx'].find((path) => existsSync(path))
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      const port = typeof address === 'object' ? address?.port : undefined
-      probe.close(() => (port === undefined ? reject(new Error('no free port')) : resolve(port)))
-    })
-  })
 }
 
 /** Starts nginx with one worker that serves the files of `folder`: sendfile on, no access log. */
