@@ -104,16 +104,26 @@ async function deliver(plan: Esp32Plan, image: HeldImage, port: FlashPort, found
 async function install(plan: Esp32Plan, port: FlashPort, layout: FlashLayout, state: OtaState, context: RunContext): Promise<Observation> {
   expectChip(plan, layout)
   const installed: Observation = { by: 'report', report: { state: 'installed' } }
-  if (await runs(layout, plan, port, context)) return installed
-  const target = targetOf(plan, layout)
-  const found = await readPlanned(target, plan, port, context)
-  if (!isPlanned(plan, found)) {
-    const expected = `${plan.sizeBytes} bytes, CRC-32 ${plan.crc32}, ${plan.digest}`
-    throw fail('SLOT_CONTENT', `${target.label}: expected ${expected}; found ${found.size} bytes, CRC-32 ${found.crc32}, ${found.digest}`)
+  const running = layout.running?.partition
+  const isThere = running !== undefined && (await runs(layout, plan, port, context))
+  const seen = stateOfRunning(layout)
+  // Done before. A second reset would take an image that is testing itself for one that failed.
+  if (isThere && (seen !== undefined || !isOtaSlot(running)) && seen !== 'new') return installed
+  if (seen !== 'new' || !isThere) {
+    // On a blank device the bootloader starts whatever slot is whole: even so it is to be selected, and tested.
+    const slot = isThere ? running : targetOf(plan, layout)
+    await expectContent(plan, slot, port, context)
+    await select(port, layout, slot, state, context)
   }
-  await select(port, layout, target, state, context)
   await port.reset(context)
   return installed
+}
+
+async function expectContent(plan: Esp32Plan, slot: Partition, port: FlashPort, context: RunContext): Promise<void> {
+  const found = await readPlanned(slot, plan, port, context)
+  if (isPlanned(plan, found)) return
+  const expected = `${plan.sizeBytes} bytes, CRC-32 ${plan.crc32}, ${plan.digest}`
+  throw fail('SLOT_CONTENT', `${slot.label}: expected ${expected}; found ${found.size} bytes, CRC-32 ${found.crc32}, ${found.digest}`)
 }
 
 async function confirm(plan: Esp32Plan, port: FlashPort, layout: FlashLayout, context: RunContext): Promise<Observation> {

@@ -85,7 +85,7 @@ export function selectSlot(otadata: Otadata, slot: number, slotCount: number): O
   if (slotOfSequence(sequence, slotCount) === slot) return { entry: active, sequence }
   const base = (slot + 1) % slotCount
   const least = base + Math.max(0, Math.ceil((sequence - base) / slotCount)) * slotCount
-  // Sequence 0, which ESP-IDF never writes, would select the last slot of all.
+  // Sequence 0 selects the last slot of all; ESP-IDF never writes it, though Arduino's boot_app0 holds one.
   const next = least === 0 ? slotCount : least
   if (next >= none) throw fail('OTADATA_EXHAUSTED', `otadata: expected a sequence number below ${none}, found ${next} to be next`)
   return { entry: active === 0 ? 1 : 0, sequence: next }

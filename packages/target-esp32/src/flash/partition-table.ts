@@ -80,6 +80,7 @@ export function parsePartitionTable(bytes: Uint8Array, options: TableOptions = {
     }
   }
   if (!terminated && problems.length === 0) problems.push(`expected an entry of 0xff at the end, found none within ${end} bytes`)
+  if (partitions.length === 0 && problems.length === 0) problems.push('expected at least one partition, found none: is the flash blank?')
   problems.push(...layoutProblems(partitions, options))
   if (problems.length > 0) throw invalidTable(problems)
   return { partitions, md5 }

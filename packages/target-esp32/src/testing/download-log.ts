@@ -43,7 +43,6 @@ export function downloadLog(flash: NorFlash, nvs: Partition): DownloadLog {
     const digest = new TextDecoder().decode(bytes.subarray(16, 152)).replace(/\0+$/, '')
     return isDigest(digest) ? { digest, size: view.getUint32(4, true), slotOffset: view.getUint32(8, true) } : undefined
   }
-  const bit = (sector: number) => ({ at: nvs.offset + bitsAt + (sector >> 3), mask: 1 << (sector & 7) })
   return {
     open(download) {
       const found = current()
@@ -71,8 +70,9 @@ export function downloadLog(flash: NorFlash, nvs: Partition): DownloadLog {
     },
     clear: () => flash.erase(nvs.offset, flashSectorBytes),
     mark(sector) {
-      const { at, mask } = bit(sector)
-      flash.write(at, Uint8Array.of(~mask & 0xff))
+      const at = nvs.offset + bitsAt + (sector >> 3)
+      const byte = flash.read(at, 1)[0] as number
+      flash.write(at, Uint8Array.of(byte & ~(1 << (sector & 7))))
     },
   }
 }

@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
 import { fail } from '../esp32-errors.ts'
-import { type NorFlash, norFlashOver } from './nor-flash.ts'
+import { expectFlashSize, type NorFlash, norFlashOver } from './nor-flash.ts'
 
 /**
  * Opens a flash that is kept in a file across runs; a new file is erased flash. The file holds every byte inverted, so that the holes of a
@@ -8,6 +8,7 @@ import { type NorFlash, norFlashOver } from './nor-flash.ts'
  * @throws `VIRTUAL_FLASH` where the file has another size or cannot be opened
  */
 export function openFlashFile(path: string, sizeBytes: number = 4 * 1024 * 1024): NorFlash {
+  expectFlashSize(sizeBytes)
   const file = open(path, sizeBytes)
   const put = (offset: number, bytes: Uint8Array): void => {
     writeSync(

@@ -30,11 +30,14 @@ const sector = 0x1000
 /** 128 MiB: the most that an image header can name. */
 const largest = 128 * 1024 * 1024
 
-/** Makes flash over a medium. @throws `VIRTUAL_FLASH` where the size is not whole sectors up to 128 MiB */
+/** @throws `VIRTUAL_FLASH` where the size is not whole sectors up to 128 MiB */
+export function expectFlashSize(sizeBytes: number): void {
+  if (Number.isInteger(sizeBytes) && sizeBytes >= sector && sizeBytes <= largest && sizeBytes % sector === 0) return
+  throw fail('VIRTUAL_FLASH', `flash size: expected whole sectors of ${sector} bytes up to ${largest}, found ${sizeBytes}`)
+}
+
+/** Makes flash over a medium of this size. */
 export function norFlashOver(medium: FlashMedium, sizeBytes: number): NorFlash {
-  if (!Number.isInteger(sizeBytes) || sizeBytes < sector || sizeBytes > largest || sizeBytes % sector !== 0) {
-    throw fail('VIRTUAL_FLASH', `flash size: expected whole sectors of ${sector} bytes up to ${largest}, found ${sizeBytes}`)
-  }
   let misuses = 0
   const expectInside = (what: string, offset: number, length: number): void => {
     if (Number.isInteger(offset) && Number.isInteger(length) && offset >= 0 && length >= 0 && offset + length <= sizeBytes) return
@@ -72,9 +75,10 @@ export function norFlashOver(medium: FlashMedium, sizeBytes: number): NorFlash {
   })
 }
 
-/** Makes an erased flash in memory; 4 MiB where no size is given. */
+/** Makes an erased flash in memory; 4 MiB where no size is given. @throws `VIRTUAL_FLASH` */
 export function memoryFlash(sizeBytes: number = 4 * 1024 * 1024): NorFlash {
-  const bytes = new Uint8Array(sizeBytes > largest || !(sizeBytes >= 0) ? 0 : sizeBytes).fill(0xff)
+  expectFlashSize(sizeBytes)
+  const bytes = new Uint8Array(sizeBytes).fill(0xff)
   return norFlashOver(
     {
       get: (offset, length) => bytes.slice(offset, offset + length),
