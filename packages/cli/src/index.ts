@@ -1,1 +1,2 @@
+export { cliErrors } from './cli-errors.ts'
 export { defineConfig, type ServerConfig } from './serve/server-config.ts'

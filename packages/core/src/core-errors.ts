@@ -248,7 +248,7 @@ export const coreErrors = {
     means: 'Plugins or settings that belong together are missing or do not fit.',
     next: 'The message names each.',
   },
-  JOURNAL_CORRUPT: {
+  FACTS_CORRUPT: {
     fault: 'invalid',
     means: 'The journal holds something that this version did not write, or facts that contradict each other.',
     next: "Restore the journal; deleting the entry forgets one device's open update.",
@@ -268,7 +268,7 @@ export const coreErrors = {
     means: 'A push did not get its image confirmed and went back to the old one.',
     next: 'The reasons say what was seen.',
   },
-  IMAGE_REFUSED: {
+  NOT_AN_IMAGE: {
     fault: 'rejected',
     means: 'An image is not what its target can run.',
     next: 'The reasons name every problem; build and push a good image.',

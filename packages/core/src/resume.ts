@@ -25,7 +25,7 @@ export interface ResumeDeps extends DeviceDeps {
 
 /**
  * Derives the proofs of a stored update again, verification included: the journal holds facts, and is not a root of trust.
- * @throws `JOURNAL_CORRUPT` (invalid) where the facts do not lead to where they claim; `TARGET_UNKNOWN`; what the rooms throw
+ * @throws `FACTS_CORRUPT` (invalid) where the facts do not lead to where they claim; `TARGET_UNKNOWN`; what the rooms throw
  */
 export async function resume(deviceId: string, open: OpenUpdate, deps: ResumeDeps, context: RunContext): Promise<Resumed> {
   const target = deps.targets.find(({ name }) => name === open.target)
@@ -68,5 +68,5 @@ function passed<P>(deviceId: string, verdict: Verdict<P>): P {
 }
 
 function corrupt(deviceId: string, why: string): Error {
-  return fail('JOURNAL_CORRUPT', `device ${deviceId}: expected facts that lead to where its update is said to be: ${why}`)
+  return fail('FACTS_CORRUPT', `device ${deviceId}: expected facts that lead to where its update is said to be: ${why}`)
 }

@@ -206,7 +206,7 @@ describe('what is not offered', () => {
         const { manifest } = registry.addArtifact(repository, { content: new TextEncoder().encode('junk'), tag: '1.1.0', version: '1.1.0' })
         signed.add(manifest.digest)
       }),
-    ).toEqual(['IMAGE_REFUSED'])
+    ).toEqual(['NOT_AN_IMAGE'])
   })
   test('a flipped image', async () => {
     expect(

@@ -14,7 +14,7 @@ interface Memory {
 /**
  * Believes the tag where no version is signed, for registries that were filled without annotations, and binds what is signed to the
  * version it was first seen under, so that an old release cannot come back under a newer tag. A signed version still wins.
- * Its `version` throws `VERSION_NOT_SIGNED`, `VERSION_MISMATCH` (rejected), `JOURNAL_CORRUPT` (invalid), and what the journal throws.
+ * Its `version` throws `VERSION_NOT_SIGNED`, `VERSION_MISMATCH` (rejected), `FACTS_CORRUPT` (invalid), and what the journal throws.
  */
 export function trustTagVersions(): VersionSource {
   return Object.freeze({
@@ -64,7 +64,7 @@ async function rememberManifest(digest: Digest, version: string, { state, signal
 
 function agreed(bound: unknown, tagged: string | undefined, digest: Digest): string {
   if (typeof bound !== 'string' || parseVersion(bound) === undefined) {
-    throw fail('JOURNAL_CORRUPT', `${digest}: expected the version that it was first seen under, found something else in the journal`)
+    throw fail('FACTS_CORRUPT', `${digest}: expected the version that it was first seen under, found something else in the journal`)
   }
   if (tagged === undefined || compareVersions(bound, tagged) === 0) return bound
   throw fail('VERSION_MISMATCH', `${digest}: was first seen as ${bound}, and is now tagged ${tagged}`, {

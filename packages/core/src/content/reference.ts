@@ -42,6 +42,8 @@ export function formatReference({ repository, tag, digest }: Reference): string 
 }
 
 function invalid(text: unknown, why: string): Error {
-  const shown = typeof text === 'string' ? JSON.stringify(text.slice(0, 200)) : typeof text
+  // Somebody may have written credentials in front of the host: they must not reach a log.
+  const shown =
+    typeof text === 'string' ? JSON.stringify(text.replace(/^([a-z]+:\/\/)?[^/@]*:[^/@]*@/i, '$1***@').slice(0, 200)) : typeof text
   return fail('INVALID_REFERENCE', `expected host[:port]/repository[:tag|@digest] or oci:<dir>[:tag|@digest], found ${shown}: ${why}`)
 }

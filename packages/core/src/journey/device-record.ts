@@ -128,7 +128,7 @@ function parseRecord(deviceId: string, value: Json): DeviceRecord {
     (record.open === undefined || openIsGood(record.open))
   if (good) return record
   throw fail(
-    'JOURNAL_CORRUPT',
+    'FACTS_CORRUPT',
     `device ${deviceId}: expected a version 1 record in the journal, found something else; restore the journal or delete the entry`,
   )
 }

@@ -100,7 +100,7 @@ export function createJourneys(composition: Composition): Journeys {
     try {
       return await resume(deviceId, open, { ...composition, catalog, targets }, { signal, now: clock() })
     } catch (error) {
-      if (isOtaError(error) && (error.fault === 'rejected' || error.fault === 'unsupported' || error.code === 'JOURNAL_CORRUPT'))
+      if (isOtaError(error) && (error.fault === 'rejected' || error.fault === 'unsupported' || error.code === 'FACTS_CORRUPT'))
         return { refused: error.because }
       throw error
     }

@@ -24,13 +24,13 @@ export function memoryTarget(model = 'board'): Target<MemoryPlan> {
     platforms: (device) => (device.model === undefined ? [] : [{ os: 'custom', architecture: device.model }]),
     parsePlan: (facts: Json) => {
       const plan = facts as Partial<MemoryPlan> | null
-      if (plan?.slotBytes !== slotBytes) throw fail('JOURNAL_CORRUPT', 'expected a plan of the memory target')
+      if (plan?.slotBytes !== slotBytes) throw fail('FACTS_CORRUPT', 'expected a plan of the memory target')
       return { slotBytes }
     },
     inspect: async (image) => {
       const text = new TextDecoder().decode(await collect(image.open(), slotBytes * 4, 'image'))
       const found = /^board ([a-z0-9]+)\n/.exec(text)?.[1]
-      if (found === undefined) throw fail('IMAGE_REFUSED', 'expected an image that begins with "board <model>"')
+      if (found === undefined) throw fail('NOT_AN_IMAGE', 'expected an image that begins with "board <model>"')
       return { size: image.descriptor.size, model: found, facts: null }
     },
     plan: (device, info) => {

@@ -92,7 +92,7 @@ describe('trustTagVersions', () => {
       const state = memoryJournal()
       await state.put(digest('a'), junk, { ifVersion: null })
       for (const tag of ['1.0.0', 'latest'])
-        await expect(ask(trustTagVersions(), { tag }, state)).rejects.toMatchObject({ code: 'JOURNAL_CORRUPT' })
+        await expect(ask(trustTagVersions(), { tag }, state)).rejects.toMatchObject({ code: 'FACTS_CORRUPT' })
     }
   })
 })

@@ -80,7 +80,7 @@ describe('plan', () => {
     const restored = restorePlan('d1/1', admitted, release, all.target, { slotBytes: 1 << 20 })
     expect(restored).toMatchObject({ plan: { slotBytes: 1 << 20 }, because: [{ code: 'RESUMED' }] })
     expect(() => restorePlan('d1/1', admitted, release, all.target, { slotBytes: 5 })).toThrow(
-      expect.objectContaining({ code: 'JOURNAL_CORRUPT' }),
+      expect.objectContaining({ code: 'FACTS_CORRUPT' }),
     )
   })
 })
