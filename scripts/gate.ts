@@ -64,7 +64,9 @@ const examples: Step = {
   },
 }
 
-await runSteps([
+// With a word, only the steps whose name holds it: `.ci/run packed`.
+const [word = ''] = process.argv.slice(2)
+const steps: readonly Step[] = [
   { name: "Debian's peers", run: () => installDebianPeers() },
   commandStep('format and lint', 'biome', 'ci', '--colors=off', '--error-on-warnings', '.'),
   commandStep('types', 'tsc', '--pretty', 'false', '-p', '.'),
@@ -76,4 +78,5 @@ await runSteps([
   packages,
   commandStep('unused files, exports and dependencies', 'knip', '--no-progress'),
   commandStep('API reference', 'typedoc', '--emit', 'none'),
-])
+]
+await runSteps(steps.filter(({ name }) => name.includes(word)))
