@@ -98,6 +98,11 @@ export const cliErrors = {
     means: 'The server offers nothing, and does not say that the device is up to date.',
     next: 'Read the reasons, which are the server’s.',
   },
+  DEMO_FAILED: {
+    fault: 'internal',
+    means: 'A step of the demo did not do what it should.',
+    next: 'Run it again; if it fails again, report what it printed.',
+  },
   INTERNAL: {
     fault: 'internal',
     means: 'The command failed in a way that it should not.',

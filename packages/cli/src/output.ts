@@ -17,8 +17,10 @@ export interface Output {
   readonly exitCode: number
   /** Prints the result, and with `exitCode` says that the result is a failure. */
   result(document: Json, human: string, exitCode?: number): void
-  /** A line for people. */
+  /** A line for people, on stderr. */
   note(line: string): void
+  /** A line of a result that comes bit by bit; not for commands that have --json. */
+  line(text: string): void
   /** Prints an error as the result, with `facts` beside it in JSON, and sets the exit code by its fault. */
   error(error: unknown, facts?: Readonly<Record<string, Json>>): Promise<void>
 }
@@ -44,6 +46,7 @@ export function outputOn({ stdout, stderr, json, debug, help = 'reflash --help' 
       stdout.write(json ? `${JSON.stringify(document, null, 2)}\n` : human.endsWith('\n') || human === '' ? human : `${human}\n`)
       code = exitCode
     },
+    line: (text) => void stdout.write(`${text}\n`),
     note: (line) => void stderr.write(`${line}\n`),
     async error(thrown, facts = {}) {
       const error = asOtaError(thrown)
