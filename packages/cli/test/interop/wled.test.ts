@@ -32,7 +32,7 @@ async function started() {
   const env = { COSIGN_PASSWORD: 'secret' }
   const reflash = async (...args: readonly string[]) => {
     const ran = await runReflash(args, { cwd: folder, env })
-    expect(ran, args.join(' ')).toMatchObject({ exitCode: 0 })
+    expect(ran, `${args.join(' ')}: ${ran.stderr}${ran.stdout}`).toMatchObject({ exitCode: 0 })
     return ran
   }
   const serve = async (...args: readonly string[]) => {
