@@ -5,7 +5,7 @@ import { runCommand } from '../gate/run-command.ts'
 import { root } from '../workspaces.ts'
 
 /** Where peers are kept between runs, outside of git. */
-export const peersFolder = resolve(process.env.REFLASH_PEERS ?? join(homedir(), '.cache/reflash-peers'))
+const peersFolder = resolve(process.env.REFLASH_PEERS ?? join(homedir(), '.cache/reflash-peers'))
 
 export interface Peer {
   readonly name: string
