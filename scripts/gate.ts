@@ -76,7 +76,7 @@ const steps: readonly Step[] = [
   tests,
   commandStep('build', 'npm', 'run', 'build'),
   packages,
-  commandStep('unused files, exports and dependencies', 'knip', '--no-progress'),
+  commandStep('unused files, exports and dependencies', 'knip', '--no-progress', '--no-config-hints'),
   commandStep('API reference', 'typedoc', '--emit', 'none'),
 ]
 await runSteps(steps.filter(({ name }) => name.includes(word)))
