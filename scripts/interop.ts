@@ -63,7 +63,9 @@ const record: Step = {
   },
 }
 
-await runSteps([
+// With a word, only the steps whose name holds it: `.ci/interop peer`.
+const [word = ''] = process.argv.slice(2)
+const steps: readonly Step[] = [
   { name: "Debian's peers", run: () => installDebianPeers() },
   ...[...toolPeers, ...nodePeers].map(peerStep),
   { name: 'tests against the peers', run: () => vitest('interop', process.execPath, '--config', 'vitest.interop.config.ts') },
@@ -76,4 +78,5 @@ await runSteps([
   },
   ...nodePeers.map(nodeStep),
   record,
-])
+]
+await runSteps(steps.filter(({ name }) => name.includes(word)))
