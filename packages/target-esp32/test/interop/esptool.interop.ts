@@ -13,7 +13,7 @@ import { vector, vectorFolder } from '../support/vectors.ts'
 /*
  * The vectors, and images of our own builder, through Espressif's `esptool image-info` (written against esptool 5.6.0), and what it says
  * compared with what we say: image or none, chip, entry point, segments, checksum, hash, flash settings, versions, revisions.
- * REFLASH_PEERS names a folder with venv/bin/esptool or bin/esptool.
+ * REFLASH_PEER_ESPTOOL names the executable, or REFLASH_PEERS a folder with venv/bin/esptool or bin/esptool.
  */
 const install = 'python3 -m venv $REFLASH_PEERS/venv && $REFLASH_PEERS/venv/bin/pip install esptool==5.6.0'
 const esptool = findEsptool()
@@ -21,9 +21,14 @@ const folder = vectorFolder()
 
 function findEsptool(): string | undefined {
   const peers = process.env.REFLASH_PEERS
-  const found =
-    peers === undefined ? undefined : ['venv/bin/esptool', 'bin/esptool'].map((path) => join(peers, path)).find((path) => existsSync(path))
-  if (found === undefined) console.warn(`skipped: no esptool below REFLASH_PEERS (${peers ?? 'not set'}); install it: ${install}`)
+  const named = process.env.REFLASH_PEER_ESPTOOL
+  const candidates = [
+    ...(named === undefined ? [] : [named]),
+    ...(peers === undefined ? [] : ['venv/bin/esptool', 'bin/esptool'].map((path) => join(peers, path))),
+  ]
+  const found = candidates.find((path) => existsSync(path))
+  if (found === undefined)
+    console.warn(`skipped: no esptool in REFLASH_PEER_ESPTOOL (${named ?? 'not set'}) or REFLASH_PEERS (${peers ?? 'not set'}): ${install}`)
   return found
 }
 
