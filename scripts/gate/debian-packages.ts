@@ -8,7 +8,8 @@ export const debianPeers: Readonly<Record<string, string>> = {
   'docker-registry': 'docker-registry',
   'apache2-utils': 'htpasswd',
   skopeo: 'skopeo',
-  curl: 'curl',
+  openssl: 'openssl',
+  'nginx-light': 'nginx',
 }
 
 async function isInstalled(command: string): Promise<boolean> {
