@@ -1,3 +1,4 @@
+import { fail } from '../esp32-errors.ts'
 import { type Partition, partitionTypes, subtypes } from './partition-table.ts'
 
 export interface TwoOtaOptions {
@@ -9,8 +10,13 @@ export interface TwoOtaOptions {
 
 const { app, data } = partitionTypes
 
-/** Two OTA slots and no factory image, as most 4 MiB products have it: nvs, otadata at 0xE000, ota_0 at 0x10000, ota_1 right after it. */
-export function twoOtaTable({ slotBytes = 0x1d_0000 }: TwoOtaOptions = {}): readonly Partition[] {
+/**
+ * Two OTA slots and no factory image, as most 4 MiB products have it: nvs, otadata at 0xE000, ota_0 at 0x10000, ota_1 right after it.
+ * @throws `BUILD_INVALID` where the slots are not whole blocks of 64 KiB, or do not fit into the flash
+ */
+export function twoOtaTable({ flashBytes = 0x40_0000, slotBytes = 0x1d_0000 }: TwoOtaOptions = {}): readonly Partition[] {
+  const fits = slotBytes > 0 && slotBytes % 0x1_0000 === 0 && 0x1_0000 + 2 * slotBytes <= flashBytes
+  if (!fits) throw fail('BUILD_INVALID', `slotBytes: expected blocks of 65536 bytes that fit twice into ${flashBytes}, found ${slotBytes}`)
   return [
     { label: 'nvs', type: data, subtype: subtypes.nvs, offset: 0x9000, sizeBytes: 0x5000 },
     { label: 'otadata', type: data, subtype: subtypes.otadata, offset: 0xe000, sizeBytes: 0x2000 },

@@ -1,4 +1,3 @@
-export { factoryAndTwoOtaTable, type TwoOtaOptions, twoOtaTable } from '../flash/standard-tables.ts'
 export { agentPort } from './agent-port.ts'
 export type { BootConfig, Booted, BootResult } from './boot-model.ts'
 export { type DemoImageOptions, demoImage, seededBytes } from './demo-images.ts'

@@ -58,6 +58,10 @@ describe('partition tables', () => {
     expect(parsePartitionTable(encodePartitionTable(table), { flashBytes: 4 * 1024 * 1024 }).partitions).toEqual(table)
   })
 
+  it.each([0, -0x1_0000, 0x1_1000, 0x20_0000, Number.NaN])('of two slots are not made with slots of %d bytes in 4 MiB', (slotBytes) => {
+    expect(() => twoOtaTable({ slotBytes })).toThrow(expect.objectContaining({ code: 'BUILD_INVALID' }))
+  })
+
   it('carry the MD5 of their entries', () => {
     const bytes = encodePartitionTable(factoryAndTwoOtaTable())
     expect(createHash('md5').update(bytes.subarray(0, 192)).digest('hex')).toBe('bf25822c0fa6d8641bd930251e06b4c4')
