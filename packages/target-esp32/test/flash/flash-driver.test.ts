@@ -201,6 +201,29 @@ describe('the driver writes', () => {
     expect(device.booted).toMatchObject({ version: '1.1.0' })
   })
 
+  it('nothing again after a reset that never came, and resets then; an image that tests itself is not reset', async () => {
+    const device = running('1.0.0')
+    const image = heldImage(appImage('1.1.0'))
+    const plan = await planFor(device, image)
+    await driver.deliver(plan, image, flashPort(device), context)
+    const { done, port } = recordedPort(device)
+    const unplugged: FlashPort = {
+      ...port,
+      deviceId: 'd',
+      reset: async () => {
+        throw new Error('unplugged')
+      },
+    }
+    await expect(driver.install(plan, unplugged, context)).rejects.toThrow('unplugged')
+    done.length = 0
+    expect(await driver.confirm(plan, port, context)).toMatchObject({ by: 'check-in', installed: { state: 'pending' } })
+    await driver.install(plan, port, context)
+    expect(done).toEqual(['reset'])
+    expect(device.booted).toMatchObject({ version: '1.1.0', pendingVerify: true })
+    await driver.install(plan, port, context)
+    expect(done).toEqual(['reset'])
+  })
+
   it('from the first block on that is not there yet, after a broken delivery', async () => {
     const device = running('1.0.0')
     const image = heldImage(appImage('1.1.0', 'esp32s3', 150 * 1024))
