@@ -1,4 +1,5 @@
 import type { Body, ByteStream, FileRange } from '@reflash/core'
+import type { HttpBody } from './http-message.ts'
 import type { ByteSpan } from './range.ts'
 
 export function isFileRange(body: Body): body is FileRange {
@@ -23,6 +24,17 @@ export function closeBody(body: Body): void {
   if (body instanceof Uint8Array || isFileRange(body)) return
   // What its source says when nobody listens any more is of no use.
   void closeStream(body).catch(() => undefined)
+}
+
+/** Releases what an unsent answer holds. */
+export function closeHttpBody(body: HttpBody | undefined): void {
+  if (body === undefined || typeof body === 'string') return
+  if (isList(body)) for (const part of body) closeBody(part)
+  else closeBody(body)
+}
+
+export function isList(body: HttpBody): body is readonly Body[] {
+  return Array.isArray(body)
 }
 
 async function closeStream(stream: ByteStream): Promise<void> {

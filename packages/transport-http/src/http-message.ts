@@ -44,6 +44,8 @@ export interface HttpResponse {
   readonly code?: string
   /** What went wrong, for the record's reader only. */
   readonly cause?: unknown
+  /** The client knows the end of this answer by the end of the connection. */
+  readonly close?: boolean
   /** Called once after the last byte was handed to the connection, never when it was cut. */
   readonly sent?: () => void
 }

@@ -1,5 +1,6 @@
 import type { ServeContext } from '@reflash/core'
 import { authenticate } from './authenticate.ts'
+import { closeHttpBody } from './body.ts'
 import { fail } from './http-errors.ts'
 import type { HttpRequest, HttpResponse } from './http-message.ts'
 import { type HttpLimits, httpLimits } from './limits.ts'
@@ -85,19 +86,31 @@ export function createHttpService(options: CheckedOptions, { gateway, authentica
     return seen.route === undefined ? refuseAsJson(error) : seen.route.refuse(error)
   }
 
+  async function answer(request: HttpRequest): Promise<HttpResponse> {
+    try {
+      const { route, params } = router.find(request.method, request.path)
+      request.seen.route = route
+      return await route.answer(request, params)
+    } catch (error) {
+      return refuse(request, error)
+    }
+  }
+
   return Object.freeze<HttpService>({
     limits,
     onRequest,
     refuse,
     handles: router.has,
     async answer(request) {
-      try {
-        const { route, params } = router.find(request.method, request.path)
-        request.seen.route = route
-        return await route.answer(request, params)
-      } catch (error) {
-        return refuse(request, error)
-      }
+      const response = await answer(request)
+      return request.method === 'HEAD' ? withoutBody(response) : response
     },
   })
+}
+
+/** What GET would answer, but for the bytes. RFC 9110, 9.3.2. */
+function withoutBody(response: HttpResponse): HttpResponse {
+  const { body, sent: _sent, ...head } = response
+  closeHttpBody(body)
+  return head
 }

@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
+import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import { type CallOptions, type ServeContext, type Serving, type Transport, throwIfAborted } from '@reflash/core'
 import { createNodeAdapter, type NodeAdapter } from './adapter/node-adapter.ts'
 import { fail } from './http-errors.ts'
@@ -35,15 +36,34 @@ export function httpTransport(options: HttpTransportOptions = {}): Transport & R
   const checked = checkServiceOptions(options)
   const address = parseListen(options.listen ?? '127.0.0.1:8080')
   const { tls } = options
-  if (tls !== undefined && !(tls.cert?.length > 0 && tls.key?.length > 0)) {
-    throw fail('INVALID_OPTION', 'tls: expected cert and key in PEM, found at least one of them missing')
-  }
+  if (tls !== undefined) checkTls(tls)
   return Object.freeze({
     kind: 'transport',
     name: 'http',
     spec: 0,
     serve: (context: ServeContext, { signal }: CallOptions = {}) => serve(checked, address, tls, context, signal),
   })
+}
+
+/** Reads the certificates now, so that a wrong one fails at start and names itself; never the key. */
+function checkTls(tls: HttpTls): void {
+  try {
+    createSecureContext(secureOptions(tls))
+  } catch (cause) {
+    throw fail('INVALID_OPTION', 'tls: expected cert, key and clientCa in PEM that fit together, found some that OpenSSL refuses', {
+      cause,
+    })
+  }
+}
+
+function secureOptions({ cert, key, passphrase, clientCa, minVersion = 'TLSv1.2' }: HttpTls): SecureContextOptions {
+  return {
+    cert: cert as string,
+    key: key as string,
+    minVersion,
+    ...(passphrase === undefined ? {} : { passphrase }),
+    ...(clientCa === undefined ? {} : { ca: clientCa as string }),
+  }
 }
 
 async function serve(
@@ -95,13 +115,10 @@ function makeServer(limits: HttpLimits, tls: HttpTls | undefined): Server {
       ? createServer(common)
       : createTlsServer({
           ...common,
-          cert: tls.cert as string,
-          key: tls.key as string,
-          ...(tls.passphrase === undefined ? {} : { passphrase: tls.passphrase }),
-          minVersion: tls.minVersion ?? 'TLSv1.2',
+          ...secureOptions(tls),
           handshakeTimeout: limits.headersTimeoutMs,
           // A wrong certificate is answered by 401 and not by an alert that no device logs.
-          ...(tls.clientCa === undefined ? {} : { ca: tls.clientCa as string, requestCert: true, rejectUnauthorized: false }),
+          ...(tls.clientCa === undefined ? {} : { requestCert: true, rejectUnauthorized: false }),
         })
   server.maxConnections = limits.maxConnections
   server.timeout = limits.idleTimeoutMs

@@ -1,4 +1,4 @@
-import { type Fault, isOtaError, type Reason } from '@reflash/core'
+import { type Fault, isOtaError, type OtaError, type Reason } from '@reflash/core'
 import { type HttpResponse, jsonType, textResponse } from './http-message.ts'
 
 /** An error as the wire shows it. */
@@ -57,6 +57,11 @@ function headersFor(code: string, allow: unknown): readonly string[] {
   if (code === 'NOT_AUTHENTICATED') return ['WWW-Authenticate', 'Bearer realm="reflash"']
   if (code === 'METHOD_NOT_ALLOWED') return ['Allow', String(allow)]
   return []
+}
+
+/** Whether an error says that there is no such thing. */
+export function isNotFound(error: unknown): error is OtaError {
+  return isOtaError(error) && refusalOf(error).status === 404
 }
 
 function isMissing(code: string): boolean {

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { closeBody } from '../body.ts'
+import { closeHttpBody } from '../body.ts'
 import type { HttpBody, HttpResponse } from '../http-message.ts'
 import type { HttpService } from '../http-service.ts'
 import { recordRequest } from '../request-record.ts'
@@ -55,12 +55,12 @@ export function createNodeAdapter(service: HttpService): NodeAdapter {
     const { request, outgoing } = exchange
     const { body, length } = response
     if (outgoing.destroyed) {
-      discard(body)
+      closeHttpBody(body)
       return record(exchange, response, 0, true)
     }
-    if (draining || request.mustClose) outgoing.shouldKeepAlive = false
+    if (draining || response.close === true || request.mustClose) outgoing.shouldKeepAlive = false
     if (body === undefined || typeof body === 'string' || length === 0) {
-      discard(body)
+      closeHttpBody(body)
       return sendSmall(exchange, response, typeof body === 'string' ? body : undefined)
     }
     if (body instanceof Uint8Array && length <= smallLimit && response.sent === undefined) return sendSmall(exchange, response, body)
@@ -131,10 +131,4 @@ function writeHead(outgoing: ServerResponse, { status, headers }: HttpResponse):
 
 function isEncrypted({ socket }: ServerResponse): boolean {
   return socket !== null && 'encrypted' in socket
-}
-
-function discard(body: HttpBody | undefined): void {
-  if (body === undefined || typeof body === 'string' || body instanceof Uint8Array) return
-  if (Array.isArray(body)) for (const part of body) closeBody(part)
-  else closeBody(body as Exclude<HttpBody, string | readonly unknown[]>)
 }

@@ -1,6 +1,6 @@
 import { close, open, read } from 'node:fs'
 import type { Body, ByteStream, FileRange } from '@reflash/core'
-import { closeBody, isFileRange } from '../body.ts'
+import { closeBody, isFileRange, isList } from '../body.ts'
 import { fail } from '../http-errors.ts'
 import type { HttpBody } from '../http-message.ts'
 
@@ -18,7 +18,7 @@ export interface OpenedBody {
 
 /** @throws `IMAGE_UNREADABLE`, and whatever a stream throws at its first chunk */
 export async function openBody(body: HttpBody): Promise<OpenedBody> {
-  const bodies = Array.isArray(body) ? (body as readonly Body[]) : [body as string | Body]
+  const bodies = isList(body) ? body : [body]
   const files = new Map<string, number>()
   const parts: OpenedPart[] = []
   const opened: OpenedBody = {

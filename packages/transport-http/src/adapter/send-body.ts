@@ -1,5 +1,5 @@
 import { fail } from '../http-errors.ts'
-import type { BufferPool } from './buffer-pool.ts'
+import { type BufferPool, bufferSizes } from './buffer-pool.ts'
 import { type OpenedBody, type OpenedPart, readFileAt } from './opened-body.ts'
 import type { Outlet } from './outlet.ts'
 
@@ -9,6 +9,8 @@ const tlsSlice = 64 * 1024
 
 /** Bytes of the first read: a reader is slow until it has shown otherwise. */
 const firstRead = 64 * 1024
+const smallest = bufferSizes[0] as number
+const largest = bufferSizes.at(-1) as number
 /** A buffer should be free again after this time, so that slow readers hold small ones. */
 const bufferTimeMs = 250
 
@@ -62,8 +64,9 @@ async function sendFile(
   let wanted = firstRead
   let done = 0
   while (done < length) {
-    const buffer = await pool.take(Math.min(wanted, length - done))
-    const count = outlet.open ? await readOrGive(file, buffer, Math.min(buffer.length, length - done), offset + done, pool) : 0
+    const next = Math.min(wanted, length - done)
+    const buffer = await pool.take(next)
+    const count = outlet.open ? await readOrGive(file, buffer, Math.min(buffer.length, next), offset + done, pool) : 0
     if (!outlet.open) {
       pool.give(buffer)
       return undefined
@@ -75,7 +78,8 @@ async function sendFile(
       return undefined
     }
     pool.give(buffer)
-    wanted = Math.min((count / Math.max(performance.now() - started, 0.01)) * bufferTimeMs, wanted * 4)
+    const inTime = (count / Math.max(performance.now() - started, 0.01)) * bufferTimeMs
+    wanted = Math.trunc(Math.min(Math.max(inTime, smallest), wanted * 4, largest))
   }
   return length
 }

@@ -1,5 +1,5 @@
 import { throwIfAborted } from '@reflash/core'
-import { closeBody } from '../body.ts'
+import { closeHttpBody } from '../body.ts'
 import { fail } from '../http-errors.ts'
 import type { HttpBody, HttpRequest, HttpResponse, Seen } from '../http-message.ts'
 import type { HttpService } from '../http-service.ts'
@@ -56,7 +56,7 @@ async function prepare(
   const { body, length } = response
   if (body === undefined || typeof body === 'string') return { response }
   if (length === 0) {
-    for (const part of Array.isArray(body) ? body : [body]) closeBody(part)
+    closeHttpBody(body)
     return { response: { ...response, body: '' } }
   }
   try {

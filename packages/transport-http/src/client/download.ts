@@ -37,11 +37,12 @@ export async function* download(downloader: Downloader, component: NativeCompone
   let at = offset
   let failures = 0
   while (at < size) {
-    throwIfAborted(signal)
     const chunks = openAt(downloader, component, at, signal)
     let failure: unknown
     try {
       for (;;) {
+        // A fetch of one's own need not tie its bodies to the signal.
+        throwIfAborted(signal)
         const step = await nextOf(chunks, signal)
         if (step.failure !== undefined) failure = step.failure
         if (step.chunk === undefined) break

@@ -1,7 +1,9 @@
 import type { HttpRequest, HttpResponse } from '../../http-message.ts'
 import { imageResponse } from '../../image-response.ts'
+import { isNotFound } from '../../status-of.ts'
 import type { DialectContext } from '../dialect.ts'
 import { deviceOfQuery } from './otaflux-query.ts'
+import { currentOffer, noFirmware, offeredImage } from './version.ts'
 
 /**
  * `GET /firmware?device=X`: the bytes of what the last `/version` of this device told, pinned. As OtaFlux sends them, application/octet-stream with
@@ -16,5 +18,15 @@ export async function firmware(context: DialectContext, request: HttpRequest): P
     // The device has its bytes; that the fact was not journaled is the gateway's own to say.
     gateway.sent(who, 'current').catch(() => undefined)
   }
-  return imageResponse(request, { gateway, who, offer: 'current', maxRanges: limits.ranges, sent })
+  const send = (): Promise<HttpResponse> => imageResponse(request, { gateway, who, offer: 'current', maxRanges: limits.ranges, sent })
+  try {
+    return await send()
+  } catch (error) {
+    if (!isNotFound(error)) throw error
+  }
+  // OtaFlux needs no /version before.
+  const answer = await currentOffer(context, request, who)
+  if (answer.offer === undefined) return noFirmware(id, answer.because[0]?.code)
+  offeredImage(answer)
+  return send()
 }

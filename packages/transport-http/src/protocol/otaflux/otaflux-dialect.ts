@@ -19,5 +19,5 @@ export const otafluxDialect: Dialect = Object.freeze({
 /** Text, as OtaFlux; but a refused signature, a registry that is down and an unknown device are told apart, by status and by `Reflash-Code`. */
 function refuse(error: unknown): HttpResponse {
   const { status, code, message, headers } = refusalOf(error)
-  return { ...textResponse(status, textType, message, [...headers, 'Reflash-Code', code]), code, cause: error }
+  return { ...textResponse(status, textType, message, [...headers, 'Reflash-Code', code]), code, cause: error, close: true }
 }

@@ -1,0 +1,119 @@
+import { connect, type Socket } from 'node:net'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
+
+export interface WireAnswer {
+  readonly status: number
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly head: string
+  readonly body: Buffer
+}
+
+/** A connection that speaks bytes, because fetch and node:http would tidy up what these tests are about. */
+export interface Wire {
+  readonly socket: Socket
+  /** What has come and was not taken by `answer`. */
+  readonly received: Buffer
+  /** Sizes of the pieces in which it came. */
+  readonly pieces: readonly number[]
+  send(text: string | Uint8Array): void
+  /** The next whole answer, by its Content-Length; `bodiless` for HEAD. */
+  answer(bodiless?: boolean): Promise<WireAnswer>
+  /** Resolves with all bytes once the server has closed. */
+  closed(): Promise<Buffer>
+  close(): void
+}
+
+export interface WireTls {
+  readonly ca: string
+  readonly cert?: string
+  readonly key?: string
+  readonly minVersion?: 'TLSv1.2' | 'TLSv1.3'
+  readonly ciphers?: string
+}
+
+export async function wire(address: string, tls?: WireTls): Promise<Wire> {
+  const { hostname, port } = new URL(address)
+  const socket: Socket | TLSSocket =
+    tls === undefined
+      ? connect(Number(port), hostname)
+      : connectTls({ host: hostname, port: Number(port), servername: 'localhost', ...tls })
+  await new Promise((resolve, reject) => {
+    socket.once(tls === undefined ? 'connect' : 'secureConnect', resolve)
+    socket.once('error', reject)
+  })
+  let received: Buffer = Buffer.alloc(0)
+  const pieces: number[] = []
+  let wake: () => void = () => undefined
+  let ended = false
+  socket.on('data', (chunk: Buffer) => {
+    received = received.length === 0 ? chunk : Buffer.concat([received, chunk])
+    pieces.push(chunk.length)
+    wake()
+  })
+  socket.on('error', () => undefined)
+  socket.on('close', () => {
+    ended = true
+    wake()
+  })
+  const more = (): Promise<void> =>
+    new Promise((resolve) => {
+      wake = resolve
+    })
+  return {
+    socket,
+    pieces,
+    get received() {
+      return received
+    },
+    send(text) {
+      socket.write(text)
+    },
+    async answer(bodiless = false) {
+      for (;;) {
+        const parsed = parseAnswer(received, bodiless)
+        if (parsed !== undefined) {
+          received = received.subarray(parsed.size)
+          return parsed.answer
+        }
+        if (ended) throw new Error(`the server closed after ${JSON.stringify(received.toString('latin1').slice(0, 300))}`)
+        await more()
+      }
+    },
+    async closed() {
+      while (!ended) await more()
+      return received
+    },
+    close() {
+      socket.destroy()
+    },
+  }
+}
+
+export function parseAnswer(bytes: Buffer, bodiless = false): { readonly answer: WireAnswer; readonly size: number } | undefined {
+  const end = bytes.indexOf('\r\n\r\n')
+  if (end < 0) return undefined
+  const head = bytes.subarray(0, end + 4).toString('latin1')
+  const [first = '', ...lines] = head.trimEnd().split('\r\n')
+  const headers: Record<string, string> = {}
+  for (const line of lines) {
+    const colon = line.indexOf(':')
+    headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim()
+  }
+  const length = bodiless ? 0 : Number(headers['content-length'] ?? 0)
+  const size = end + 4 + length
+  if (bytes.length < size) return undefined
+  const status = Number(first.split(' ')[1])
+  return { answer: { status, headers, head, body: bytes.subarray(end + 4, size) }, size }
+}
+
+export function get(path: string, headers: Readonly<Record<string, string>> = {}, method = 'GET'): string {
+  const lines = Object.entries({ Host: 'test', ...headers }).map(([name, value]) => `${name}: ${value}\r\n`)
+  return `${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n`
+}
+
+export function post(path: string, body: string | Uint8Array, headers: Readonly<Record<string, string>> = {}): Buffer {
+  const bytes = Buffer.from(body)
+  const head = get(path, { 'Content-Type': 'application/json', 'Content-Length': String(bytes.length), ...headers }, 'POST')
+  return Buffer.concat([Buffer.from(head), bytes])
+}
