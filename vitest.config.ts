@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
 // Tests run the sources: the `@reflash/source` condition of every package points there, in this process and in those it starts.
@@ -14,6 +15,8 @@ export default defineConfig({
     // Each file has a process of its own, at the price of a fifth of the time: a test that fails cannot make others fail.
     isolate: true,
     execArgv: ['--conditions=@reflash/source'],
+    // Half of what a short-lived child costs is reading our sources; this lets the next one take the last one's result.
+    env: { NODE_COMPILE_CACHE: fileURLToPath(new URL('node_modules/.cache/node-compile', import.meta.url)) },
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },
