@@ -93,11 +93,6 @@ export const cliErrors = {
     means: 'A new image did not pass its self-test, and the device went back to the image before.',
     next: 'Release a mended version; the server stops offering this one after some attempts.',
   },
-  NOT_OFFERED: {
-    fault: 'unavailable',
-    means: 'The server offers nothing, and does not say that the device is up to date.',
-    next: 'Read the reasons, which are the server’s.',
-  },
   DEMO_FAILED: {
     fault: 'internal',
     means: 'A step of the demo did not do what it should.',

@@ -218,8 +218,7 @@ The server stays up, and d1 goes on checking in. Try, in another terminal:
 
   curl -s ${url}/health
   curl -s ${bearer('d2')} -H 'Content-Type: application/json' -d '{"model":"${chip}"}' ${url}/v1/devices/d2/check-in
-  curl -s ${bearer('d2')} '${url}/version?device=d2'
-  curl -s ${bearer('d2')} -r 0-15 '${url}/firmware?device=d2' | od -A d -t x1
+  curl -s ${bearer('d2')} -r 0-15 ${url}/v1/devices/d2/offers/1/images/image | od -A d -t x1
   ${self} device --server ${url} --id d2 --chip ${chip} --state ${join(folder, 'd2')} --token-file ${join(folder, 'd2.token')} --once
 
 Ctrl-C ends it and removes the folder.`)
