@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { signedVersions } from './builtin/signed-versions.ts'
-import { type CatalogTimes, catalogTimes, createReleaseCatalog, type ReleaseCatalog } from './catalog/release-catalog.ts'
+import { type CatalogTimes, catalogTimes } from './catalog/catalog-times.ts'
+import { createReleaseCatalog, type ReleaseCatalog } from './catalog/release-catalog.ts'
 import { rememberingRegistry } from './catalog/remembering-registry.ts'
-import { parseReference } from './content/reference.ts'
-import { fail } from './core-errors.ts'
-import type { OtaError } from './errors.ts'
+import { checkOptions } from './check-options.ts'
+import { isOtaError, type OtaError } from './errors.ts'
 import { createEvents, type Events, type OtaEvent } from './events.ts'
 import type { Authenticator } from './plugin/authenticator.ts'
 import type { Cache } from './plugin/cache.ts'
@@ -14,6 +14,7 @@ import type { Plugin } from './plugin/plugin.ts'
 import type { Registry } from './plugin/registry.ts'
 import type { SignatureVerifier } from './plugin/signature-verifier.ts'
 import type { Target } from './plugin/target.ts'
+import type { Transport } from './plugin/transport.ts'
 import type { VersionSource } from './plugin/version-source.ts'
 import { defaultPolicy, type Policy } from './policy/policy.ts'
 
@@ -34,16 +35,21 @@ export interface ReflashOptions {
   readonly cache: Cache
   /** `signedVersions()` unless `trustTagVersions()`. */
   readonly versions?: VersionSource
+  /** Ways to devices, where they belong to the composition: they are named in the audit record, and closed with it. */
+  readonly transports?: readonly Transport[]
   /** The signed product to expect; absent, another product's signed release is accepted, and that is said at start-up. */
   readonly product?: string
   readonly policy?: Partial<Policy>
   readonly times?: Partial<CatalogTimes>
-  /** Milliseconds between two check-ins of one device. */
+  /** Milliseconds between two check-ins of one device; a minute unless said. */
   readonly pollMs?: number
-  /** Bytes; 256 MiB unless said. A larger image is refused before a byte of it is fetched. */
+  /** Bytes; 256 MiB unless said, far above any firmware. A larger image is refused before a byte of it is fetched. */
   readonly imageLimitBytes?: number
+  /** The wall clock. */
   readonly clock?: () => Date
+  /** So many bytes that nobody can guess. */
   readonly random?: (bytes: number) => Uint8Array
+  /** Hears every event, the `composed` one included. */
   readonly onEvent?: (event: OtaEvent) => void
 }
 
@@ -51,6 +57,7 @@ export interface ReflashOptions {
 export interface Composition {
   readonly options: ReflashOptions
   readonly policy: Policy
+  readonly times: CatalogTimes
   readonly targets: readonly Target[]
   readonly attestation: readonly EvidenceVerifier[]
   readonly authenticators: readonly Authenticator[]
@@ -64,65 +71,46 @@ export interface Composition {
   readonly opens: readonly string[]
   /** How registry and cache answered last; absent where they have not been asked. */
   readonly seen: { registry?: OtaError | 'ok'; cache?: OtaError | 'ok' }
+  /**
+   * Ends everything that runs, then closes every plugin, the journal and the cache last; once, however often it is called.
+   * @throws what a plugin throws, after all of them were closed
+   */
   close(): Promise<void>
 }
 
 /**
  * Checks a composition; no I/O.
  * @throws `INVALID_COMPOSITION` naming every plugin that is missing
+ * @example
+ * const composition = compose({
+ *   repository: 'registry.example/firmware/sensor',
+ *   registry,
+ *   verifiers: [unsignedArtifacts()],
+ *   targets: [memoryTarget()],
+ *   authenticators: [tokenDevices({ 'sensor-1': 'a token' })],
+ *   attestation: [unattestedDevices()],
+ *   journal: memoryJournal(),
+ *   cache: memoryCache(),
+ * })
+ * for (const sentence of composition.opens) console.warn(sentence)
  */
 export function compose(options: ReflashOptions): Composition {
   checkOptions(options)
+  const { targets, attestation, authenticators, journal } = options
   const clock = options.clock ?? (() => new Date())
   const policy: Policy = Object.freeze({ ...defaultPolicy, ...options.policy })
+  const times: CatalogTimes = Object.freeze({ ...catalogTimes, ...options.times })
   const events = createEvents()
   if (options.onEvent !== undefined) events.subscribe(options.onEvent)
-  const versions = options.versions ?? signedVersions()
-  const seen: { registry?: OtaError | 'ok'; cache?: OtaError | 'ok' } = {}
-  const registry = rememberingRegistry(options.registry, options.journal, clock, (repository, outcome) => {
-    const before = seen.registry
-    seen.registry = outcome.is === 'ok' ? 'ok' : outcome.error
-    if ((before === undefined || before === 'ok') === (outcome.is === 'ok')) return
-    const because = outcome.is === 'ok' ? [] : outcome.error.because
-    events.emit({ type: 'registry', at: clock(), status: outcome.is === 'ok' ? 'fresh' : 'stale', repository, because })
-  })
-  const catalog = createReleaseCatalog({
-    deps: {
-      registry,
-      cache: watchedCache(options.cache, seen),
-      journal: options.journal,
-      verifiers: options.verifiers,
-      versions,
-      product: options.product,
-      imageLimitBytes: options.imageLimitBytes ?? 256 * 1024 * 1024,
-    },
-    channel: policy.channel,
-    times: { ...catalogTimes, ...options.times },
-    clock,
-    events,
-  })
-  const plugins: readonly Plugin<string>[] = [
-    options.registry,
-    ...options.verifiers,
-    versions,
-    ...options.targets,
-    ...options.attestation,
-    ...options.authenticators,
-    options.journal,
-    options.cache,
-  ]
+  const seen: Composition['seen'] = {}
+  const catalog = catalogOf(options, { policy, times, clock, events, seen })
+  const plugins = pluginsOf(options)
   const opens = opensOf(plugins, options.product)
   events.emit({ type: 'composed', at: clock(), plugins: plugins.map(({ kind, name }) => ({ kind, name })), opens })
-  const { targets, attestation, authenticators, journal } = options
-  const close = async (): Promise<void> => {
-    catalog.close()
-    events.close()
-    for (const plugin of new Set(plugins)) await plugin.close?.()
-  }
-  const random = options.random ?? ((bytes: number) => new Uint8Array(randomBytes(bytes)))
-  return {
+  return Object.freeze<Composition>({
     options,
     policy,
+    times,
     targets,
     attestation,
     authenticators,
@@ -130,11 +118,68 @@ export function compose(options: ReflashOptions): Composition {
     catalog,
     events,
     clock,
-    random,
+    random: options.random ?? ((bytes) => new Uint8Array(randomBytes(bytes))),
     pollMs: options.pollMs ?? 60_000,
     opens,
     seen,
-    close,
+    close: closer(catalog, events, plugins),
+  })
+}
+
+/** In the order in which they are closed: what others stand on last. */
+function pluginsOf(options: ReflashOptions): readonly Plugin<string>[] {
+  const { registry, verifiers, versions = defaultVersions, targets, attestation, authenticators, journal, cache, transports = [] } = options
+  return [...transports, registry, ...verifiers, versions, ...targets, ...attestation, ...authenticators, journal, cache]
+}
+
+const defaultVersions = signedVersions()
+
+interface Parts extends Pick<Composition, 'policy' | 'times' | 'clock' | 'events' | 'seen'> {}
+
+function catalogOf(options: ReflashOptions, { policy, times, clock, events, seen }: Parts): ReleaseCatalog {
+  const { journal, verifiers, versions = defaultVersions, product, imageLimitBytes = 256 * 1024 * 1024 } = options
+  const registry = rememberingRegistry(options.registry, {
+    journal,
+    clock,
+    answerMs: times.answerMs,
+    told: (repository, outcome) => {
+      const wasGood = seen.registry === undefined || seen.registry === 'ok'
+      const isGood = outcome.is === 'ok'
+      seen.registry = isGood ? 'ok' : outcome.error
+      if (wasGood === isGood) return
+      const because = isGood ? [] : outcome.error.because
+      events.emit({ type: 'registry', at: clock(), status: isGood ? 'fresh' : 'stale', repository, because })
+    },
+  })
+  const cache = watchedCache(options.cache, seen)
+  return createReleaseCatalog({
+    deps: { registry, cache, journal, verifiers, versions, product, imageLimitBytes },
+    channel: policy.channel,
+    times,
+    clock,
+    events,
+    onVerified: registry.keep,
+  })
+}
+
+function closer(catalog: ReleaseCatalog, events: Events, plugins: readonly Plugin<string>[]): () => Promise<void> {
+  let closing: Promise<void> | undefined
+  const closeAll = async (): Promise<void> => {
+    await catalog.close()
+    events.close()
+    const failures: unknown[] = []
+    for (const plugin of new Set(plugins)) {
+      try {
+        await plugin.close?.()
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    if (failures.length > 0) throw failures[0]
+  }
+  return () => {
+    closing ??= closeAll()
+    return closing
   }
 }
 
@@ -152,46 +197,9 @@ function watchedCache(cache: Cache, seen: Composition['seen']): Cache {
         seen.cache = 'ok'
         return held
       } catch (error) {
-        if ((error as Partial<OtaError>).code?.startsWith('CACHE_') === true) seen.cache = error as OtaError
+        if (isOtaError(error) && error.code.startsWith('CACHE_')) seen.cache = error
         throw error
       }
     },
   })
-}
-
-function checkOptions(options: ReflashOptions): void {
-  const missing: string[] = []
-  const some = (list: unknown, what: string): void => {
-    if (!Array.isArray(list) || list.length === 0) missing.push(what)
-  }
-  some(options.verifiers, 'verifiers: at least one signature verifier, or unsignedArtifacts()')
-  some(options.targets, 'targets: at least one target')
-  some(options.authenticators, 'authenticators: at least one, or anonymousDevices()')
-  some(options.attestation, 'attestation: at least one evidence verifier, or unattestedDevices()')
-  for (const kind of ['registry', 'journal', 'cache'] as const) if (options[kind]?.kind !== kind) missing.push(`${kind}: a ${kind} plugin`)
-  if (missing.length > 0) {
-    throw fail('INVALID_COMPOSITION', `the composition lacks ${missing.join('; ')}`, {
-      because: missing.map((message) => ({ code: 'INVALID_COMPOSITION', message })),
-    })
-  }
-  const names = options.targets.map(({ name }) => name)
-  if (new Set(names).size !== names.length)
-    throw fail('INVALID_COMPOSITION', `expected targets of different names, found ${names.join(', ')}`)
-  const { tag, digest } = parseReference(options.repository.replaceAll('{device}', 'device').replaceAll('{model}', 'model'))
-  if (tag !== undefined || digest !== undefined) {
-    throw fail(
-      'INVALID_COMPOSITION',
-      `repository: expected host[:port]/repository or oci:<dir> without tag or digest (tags are versions), found ${options.repository}`,
-    )
-  }
-  if (
-    options.policy?.attestation !== undefined &&
-    options.policy.attestation !== 'none' &&
-    options.attestation.every(({ mediaTypes }) => mediaTypes.length === 0)
-  ) {
-    throw fail(
-      'INVALID_COMPOSITION',
-      `policy: attestation "${options.policy.attestation}" needs an evidence verifier, found unattestedDevices()`,
-    )
-  }
 }

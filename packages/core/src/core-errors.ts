@@ -268,6 +268,16 @@ export const coreErrors = {
     means: 'A push did not get its image confirmed and went back to the old one.',
     next: 'The reasons say what was seen.',
   },
+  DEVICE_BUSY: {
+    fault: 'unavailable',
+    means: 'Another push to the same device is running.',
+    next: 'Wait until it has ended.',
+  },
+  DEVICE_SILENT: {
+    fault: 'unavailable',
+    means: 'A device or its transport did not answer in time.',
+    next: 'Look at the connection and push again: the update goes on from where it was.',
+  },
   NOT_AN_IMAGE: {
     fault: 'rejected',
     means: 'An image is not what its target can run.',

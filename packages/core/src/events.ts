@@ -24,7 +24,7 @@ export type OtaEvent =
       readonly type: 'device'
       readonly at: Date
       readonly stage: Stage
-      readonly status: 'passed' | 'waiting' | 'unobserved' | 'failed'
+      readonly status: 'passed' | 'waiting' | 'unobserved' | 'failed' | 'superseded'
       readonly deviceId: string
       readonly seq: number
       readonly version: string

@@ -2,6 +2,7 @@ import type { ReleaseCatalog } from './catalog/release-catalog.ts'
 import { parsePlatform } from './content/platform.ts'
 import { fail } from './core-errors.ts'
 import type { OpenUpdate, StoredObservation } from './journey/device-record.ts'
+import type { Journal } from './plugin/journal.ts'
 import type { RunContext } from './plugin/plugin.ts'
 import type { Target } from './plugin/target.ts'
 import { admit } from './update/admit.ts'
@@ -38,16 +39,20 @@ export async function resume(deviceId: string, open: OpenUpdate, deps: ResumeDep
   const release = await deps.catalog.pinned(open.reference, open.platforms.map(parsePlatform), target, context.signal)
   if (imageOf(release).image.descriptor.digest !== open.digest)
     throw corrupt(deviceId, `${open.reference} does not hold image ${open.digest}`)
-  // Admitted as it was then: the same evidence, judged at the same time.
-  const admitted = await admit({ id: deviceId, ...open.device }, { deviceId, by: open.by }, presentedOf(open), deps, {
-    ...context,
-    now: new Date(open.at),
-  })
+  // Admitted as it was then: the same evidence, judged at the same time, and without what a verifier has learned since (a higher security
+  // version, of the very image that this update brings).
+  const then = { ...context, now: new Date(open.at) }
+  const line = { ...deps, journal: noMemory(deps.journal) }
+  const admitted = await admit({ ...open.device, id: deviceId }, { deviceId, by: open.by }, presentedOf(open), line, then)
   const planned = restorePlan(`${deviceId}/${open.seq}`, admitted, release, target, open.plan)
   if (open.stage === 'plan') return { stage: 'plan', proof: planned }
   const delivered = passed(deviceId, deliver(planned, observation(deviceId, open, 0)))
   if (open.stage === 'deliver') return { stage: 'deliver', proof: delivered }
   return { stage: 'install', proof: passed(deviceId, install(delivered, observation(deviceId, open, 1))) }
+}
+
+function noMemory(journal: Journal): Journal {
+  return { ...journal, get: async () => undefined, put: async () => 'forgotten' }
 }
 
 function presentedOf({ presented }: OpenUpdate): Presented | undefined {

@@ -3,7 +3,7 @@ import type { Resumed } from '../resume.ts'
 import { type ConfirmPolicy, confirm } from '../update/confirm.ts'
 import { deliver } from '../update/deliver.ts'
 import { install } from '../update/install.ts'
-import type { Observation, Verdict } from '../update/observation.ts'
+import type { Observation, Report, Verdict } from '../update/observation.ts'
 import { closed, type DeviceRecord, type OpenUpdate, type StoredObservation } from './device-record.ts'
 
 /** What one room said. */
@@ -13,12 +13,18 @@ export interface Step {
   readonly because: readonly Reason[]
 }
 
-/** Takes one observation from where an update stands through as many rooms as it passes; the last step is where it stops. Pure. */
+/** A report that says nothing new is stored this often: that a device is still at work is a fact too. */
+const heardAgainMs = 60_000
+
+/**
+ * Takes one observation from where an update stands through as many rooms as it passes; the last step is where it stops. A read-back passes
+ * one room at most: that bytes lie in a slot does not say that the slot will be booted. Pure.
+ */
 export function advance(from: Resumed, observed: Observation, policy: ConfirmPolicy, now: Date): readonly Step[] {
   const steps: Step[] = []
   const judge = <P>(stage: Step['stage'], verdict: Verdict<P>): P | undefined => {
     steps.push({ stage, is: verdict.is, because: verdict.is === 'passed' ? [] : verdict.because })
-    return verdict.is === 'passed' ? verdict.proof : undefined
+    return verdict.is === 'passed' && observed.by !== 'read-back' ? verdict.proof : undefined
   }
   const delivered =
     from.stage === 'plan' ? judge('deliver', deliver(from.proof, observed)) : from.stage === 'deliver' ? from.proof : undefined
@@ -28,19 +34,32 @@ export function advance(from: Resumed, observed: Observation, policy: ConfirmPol
   return steps
 }
 
-/** The record after these steps. */
+/** The record after these steps; the very same one where nothing in it has changed. */
 export function recorded(record: DeviceRecord, observed: Observation, steps: readonly Step[], now: Date): DeviceRecord {
   let { open } = record
   if (open === undefined) return record
   for (const { stage, is, because } of steps) {
-    if (is === 'failed' || is === 'unobserved') return closed({ ...record, open }, is, because, now)
+    // What never reports is not tried in vain: nobody can tell.
+    if (is === 'failed' || is === 'unobserved') return closed({ ...record, open }, is, because, now, is === 'failed' || open.reports)
     if (is === 'waiting') break
-    if (stage === 'confirm') return closed({ ...record, open }, 'confirmed', [], now)
+    if (stage === 'confirm') return closed({ ...record, open }, 'confirmed', [], now, true)
     open = passed(open, stage, observed, now)
   }
-  return { ...record, open: observed.by === 'report' ? { ...open, told: observed.report } : open }
+  if (observed.by === 'report') open = heard(open, observed.report, now)
+  return open === record.open ? record : { ...record, open }
 }
 
 function passed(open: OpenUpdate, stage: 'deliver' | 'install', observed: Observation, now: Date): OpenUpdate {
   return { ...open, stage, since: now.toISOString(), observations: [...open.observations, observed as StoredObservation] }
+}
+
+// A download reports its progress every second: that is worth no write to a disk.
+function heard(open: OpenUpdate, told: Report, now: Date): OpenUpdate {
+  const same = open.told !== undefined && withoutProgress(open.told) === withoutProgress(told)
+  const sinceMs = open.heard === undefined ? Number.POSITIVE_INFINITY : now.getTime() - Date.parse(open.heard)
+  return same && sinceMs >= 0 && sinceMs < heardAgainMs ? open : { ...open, told, heard: now.toISOString() }
+}
+
+function withoutProgress({ received: _, ...rest }: Report): string {
+  return JSON.stringify(rest)
 }

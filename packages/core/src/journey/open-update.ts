@@ -12,7 +12,7 @@ export function newUpdate(
   seq: number,
   planned: Planned,
   target: Target,
-  how: { readonly reports: boolean; readonly presented?: Presented | undefined },
+  how: { readonly reports: boolean; readonly policy: string; readonly presented?: Presented | undefined },
 ): NewUpdate {
   const { admitted, release } = planned
   const { id: _, ...device } = admitted.device
@@ -27,6 +27,7 @@ export function newUpdate(
     target: target.name,
     platforms: target.platforms(admitted.device).map(formatPlatform),
     plan: planned.plan,
+    policy: how.policy,
     device,
     by: admitted.principal.by,
     ...(how.presented === undefined ? {} : { presented: storedEvidence(how.presented) }),
