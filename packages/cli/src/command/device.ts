@@ -49,7 +49,8 @@ export function defineDevice(command: Command, cli: Cli): void {
     .addHelpText(
       'after',
       `
-Exit codes with --once: 0 confirmed or up to date; 3 refused, failed or rolled back; 4 the server is away or offers nothing.
+With --once, exit code 0 means that the update was confirmed or that the device is up to date, 3 that an image failed or was rolled back,
+4 that the server is away. Where nothing is offered for another reason, the exit code is that of the reason.
 
 Examples:
   reflash device --server http://127.0.0.1:8080 --id d1 --chip esp32s3 --state d1 --once

@@ -1,4 +1,14 @@
-import { type AgentPort, type Digest, type Installed, isOtaError, type OtaError, type Reason, type Report } from '@reflash/core'
+import {
+  type AgentPort,
+  type ByteStream,
+  type Digest,
+  type Fault,
+  type Installed,
+  isOtaError,
+  type OtaError,
+  type Reason,
+  type Report,
+} from '@reflash/core'
 import { fail } from '../cli-errors.ts'
 import type { DeviceMemory, Remembered, RememberedUpdate } from './device-memory.ts'
 import { type Download, downloadImage } from './download-image.ts'
@@ -67,7 +77,8 @@ const defaultPollMs = 60_000
 
 /** Makes the update code of a device: it trusts its flash and its memory, and nothing else of what happened before. */
 export function deviceAgent(options: AgentOptions): DeviceAgent {
-  const { hardware, memory, server, onEvent = () => {} } = options
+  const { hardware, memory, onEvent = () => {} } = options
+  const { server, isOfServer } = markedServer(options.server)
 
   function self(): SelfDescription {
     const { installed, ...rest } = hardware.describe()
@@ -162,7 +173,7 @@ export function deviceAgent(options: AgentOptions): DeviceAgent {
       await bring(begun, offer, image, signal)
     } catch (error) {
       // What is not this image's fault leaves the update open: the next run goes on with it.
-      if (!isOtaError(error) || error.fault === 'unavailable' || error.fault === 'aborted' || error.fault === 'internal') throw error
+      if (!isOtaError(error) || isOfServer(error) || retried.has(error.fault)) throw error
       return end(begun, 'failed', reasonsOf(error), signal)
     }
     hardware.restart()
@@ -254,6 +265,32 @@ type End = 'confirmed' | 'rolled-back' | 'failed'
 
 function isEnd(update: RememberedUpdate): update is RememberedUpdate & { readonly stage: End } {
   return update.stage === 'confirmed' || update.stage === 'rolled-back' || update.stage === 'failed'
+}
+
+const retried: ReadonlySet<Fault> = new Set<Fault>(['unavailable', 'aborted', 'internal'])
+
+/** The same server, and which errors came from it: a server that refuses says nothing about an image. */
+function markedServer(server: UpdateServer): { readonly server: UpdateServer; isOfServer(error: object): boolean } {
+  const marked = new WeakSet<object>()
+  const mark = (error: unknown): never => {
+    if (typeof error === 'object' && error !== null) marked.add(error)
+    throw error
+  }
+  async function* bytes(...call: Parameters<UpdateServer['download']>): ByteStream {
+    try {
+      yield* await server.download(...call)
+    } catch (error) {
+      mark(error)
+    }
+  }
+  return {
+    isOfServer: (error) => marked.has(error),
+    server: {
+      checkIn: (...call) => server.checkIn(...call).catch(mark),
+      download: bytes,
+      report: (...call) => server.report(...call).catch(mark),
+    },
+  }
 }
 
 const selfTestFailed: Reason = Object.freeze({ code: 'SELF_TEST_FAILED', message: 'the new image did not pass its self-test' })

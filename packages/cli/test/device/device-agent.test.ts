@@ -171,6 +171,30 @@ describe('the end of an update', () => {
     expect(bench.remembered.update).toBeUndefined()
   })
 
+  it.each(['downloading', 'downloaded', 'installing', 'installed', 'confirmed'] as const)(
+    'is not lost where the server refuses to hear "%s"',
+    async (state) => {
+      const bench = agentBench()
+      bench.offer(one)
+      bench.override.report = async (_seq, report) => {
+        if (report.state === state) throw new OtaError('SERVER_REFUSED', 'rejected', 'another token')
+      }
+      await expect(bench.run()).rejects.toMatchObject({ code: 'SERVER_REFUSED' })
+      bench.override = {}
+      expect(await bench.run()).toMatchObject({ is: 'confirmed', installed: installed(one) })
+      expect(states(bench)).not.toContain('failed')
+    },
+  )
+
+  it('does not come by a server that refuses to send the image', async () => {
+    const bench = agentBench()
+    bench.offer(one)
+    bench.override.download = async () => Promise.reject(new OtaError('REQUEST_REFUSED', 'invalid', 'no such offer'))
+    await expect(bench.run()).rejects.toMatchObject({ code: 'REQUEST_REFUSED' })
+    bench.override = {}
+    expect((await bench.run()).is).toBe('confirmed')
+  })
+
   it('stands where the server has forgotten the offer', async () => {
     const bench = agentBench()
     bench.offer(one)

@@ -31,10 +31,10 @@ export interface Started {
 
 /** Starts the real command from its source; a test that ends kills it. */
 export function startReflash(args: readonly string[], { cwd, env = {}, stdin }: RunOptions = {}): Started {
-  const { PATH, HOME, TMPDIR } = process.env
+  const { PATH, HOME, TMPDIR, NODE_COMPILE_CACHE } = process.env
   const child = spawn(process.execPath, ['--conditions=@reflash/source', main, ...args], {
     stdio: ['pipe', 'pipe', 'pipe'],
-    env: { PATH, HOME, ...(TMPDIR === undefined ? {} : { TMPDIR }), ...env },
+    env: { ...given({ PATH, HOME, TMPDIR, NODE_COMPILE_CACHE }), ...env },
     ...(cwd === undefined ? {} : { cwd }),
   })
   onTestFinished(() => void child.kill('SIGKILL'))
@@ -74,6 +74,11 @@ export function startReflash(args: readonly string[], { cwd, env = {}, stdin }: 
       look()
     })
   return { child, ended, seen }
+}
+
+/** What is set, alone: nothing of a developer's own environment shall decide a test. */
+function given(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined))
 }
 
 /** Runs the real command from its source to its end. */
