@@ -2,10 +2,11 @@ import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { sqlStore } from '@reflash/store-sql'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { loadSqlite } from '../src/sqlite.ts'
 import { exerciseMutants, journalFile } from './mutants.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
-const { DatabaseSync } = process.getBuiltinModule('node:sqlite')
+const { DatabaseSync } = loadSqlite()
 
 function sql(file: string, statements: string): void {
   const database = new DatabaseSync(file)

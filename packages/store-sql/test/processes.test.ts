@@ -2,6 +2,7 @@ import { chmodSync, copyFileSync, existsSync, readFileSync, truncateSync } from 
 import { join } from 'node:path'
 import { sqlStore } from '@reflash/store-sql'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { loadSqlite } from '../src/sqlite.ts'
 import { killedWriter, node, numbersIn, run, script } from './children.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
@@ -47,7 +48,7 @@ describe('the processes of one journal', () => {
     const journal = sqlStore({ file })
     onTestFinished(() => journal.close?.())
     const version = await journal.put('k', 1, { ifVersion: null })
-    const { DatabaseSync } = process.getBuiltinModule('node:sqlite')
+    const { DatabaseSync } = loadSqlite()
     const other = new DatabaseSync(file)
     other.exec('BEGIN IMMEDIATE')
     let done = false

@@ -4,6 +4,7 @@ import type { Journal } from '@reflash/core'
 import { manualClock } from '@reflash/core/testing'
 import { type SqlStoreOptions, sqlStore } from '@reflash/store-sql'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { loadSqlite } from '../src/sqlite.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 const conflict = { code: 'JOURNAL_CONFLICT', fault: 'unavailable' }
@@ -202,7 +203,7 @@ describe('sqlStore', () => {
 })
 
 async function rows(file: string): Promise<unknown> {
-  const { DatabaseSync } = process.getBuiltinModule('node:sqlite')
+  const { DatabaseSync } = loadSqlite()
   const database = new DatabaseSync(file, { readOnly: true })
   try {
     return database.prepare('SELECT count(*) AS n FROM entry').get()?.n
