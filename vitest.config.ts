@@ -17,6 +17,9 @@ export default defineConfig({
     execArgv: ['--conditions=@reflash/source'],
     // Half of what a short-lived child costs is reading our sources; this lets the next one take the last one's result.
     env: { NODE_COMPILE_CACHE: fileURLToPath(new URL('node_modules/.cache/node-compile', import.meta.url)) },
+    // What a passing test prints is of no interest; what is skipped on this machine is said once, before.
+    globalSetup: ['test/announce-skips.ts'],
+    silent: 'passed-only',
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

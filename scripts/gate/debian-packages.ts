@@ -12,7 +12,8 @@ export const debianPeers: Readonly<Record<string, string>> = {
   'nginx-light': 'nginx',
 }
 
-async function isInstalled(command: string): Promise<boolean> {
+/** Whether a command is there. */
+export async function isInstalled(command: string): Promise<boolean> {
   // Debian keeps daemons in sbin, which is not on everybody's path.
   for (const folder of [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin']) {
     try {
