@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { runReflash, temporaryFolder } from '../testing/run-reflash.ts'
+import { runReflash, sayReflash, temporaryFolder } from '../testing/run-reflash.ts'
 import { sampleImage, sampleImageFile } from '../testing/sample-image.ts'
 
 const env = { COSIGN_PASSWORD: 'tr0ub4dor' }
@@ -81,19 +81,20 @@ describe('the way of a release, typed as the README shows it', () => {
     expect(await readdir(cwd)).toEqual(['c3.bin', 'cosign.key', 'cosign.pub', 'out.bin', 'rel', 's3.bin'])
   })
 
-  it('says at verify which other key or artifact a signature belongs to', { timeout: 120_000 }, async () => {
-    const cwd = await temporaryFolder()
-    await sampleImageFile(cwd, 'a.bin')
-    const run = (...args: string[]) => runReflash(args, { cwd, env })
-    await run('keygen', '--output-key-prefix', 'mine')
-    await run('keygen', '--output-key-prefix', 'other')
-    await run('push', 'oci:rel:1.0.0', 'a.bin')
-    await run('sign', 'oci:rel:1.0.0', '--key', 'other.key')
-    const refused = await run('verify', 'oci:rel:1.0.0', '--key', 'mine.pub')
+  it('says at verify which other key or artifact a signature belongs to', async () => {
+    const folder = await temporaryFolder()
+    const at = (name: string) => join(folder, name)
+    const reference = `oci:${at('rel')}:1.0.0`
+    const say = (...args: string[]) => sayReflash(args, { env })
+    await say('keygen', '--output-key-prefix', at('mine'))
+    await say('keygen', '--output-key-prefix', at('other'))
+    await say('push', reference, await sampleImageFile(folder, 'a.bin'))
+    await say('sign', reference, '--key', at('other.key'))
+    const refused = await say('verify', reference, '--key', at('mine.pub'))
     expect(refused).toMatchObject({ exitCode: 3 })
-    expect(refused.stdout).toMatch(/^NOT verified: oci:rel:1\.0\.0$/m)
+    expect(refused.stdout).toMatch(/^NOT verified: oci:/m)
     expect(refused.stdout).toMatch(/^ {2}failed +SIGNATURE_OTHER_KEY: /m)
-    expect(await run('verify', 'oci:rel:1.0.0', '--key', 'mine.pub', '--key', 'other.pub')).toMatchObject({ exitCode: 0 })
+    expect(await say('verify', reference, '--key', at('mine.pub'), '--key', at('other.pub'))).toMatchObject({ exitCode: 0 })
   })
 })
 
