@@ -1,16 +1,61 @@
-import { journalSuite } from '@reflash/core/conformance'
-import { memoryJournal } from '@reflash/core/testing'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { digestAlgorithm, digestHex, diskCache } from '@reflash/core'
+import { type CacheInstance, cacheSuite, journalSuite } from '@reflash/core/conformance'
+import { memoryCache, memoryJournal } from '@reflash/core/testing'
 import { describe, it } from 'vitest'
 
+const runner = { describe, it }
 const nothing = async (): Promise<void> => {}
 
 describe('memoryJournal', () => {
-  journalSuite(
-    { describe, it },
-    {
-      make: async ({ now }) => ({ plugin: memoryJournal({ now }), dispose: nothing }),
-      factory: memoryJournal,
-      options: { now: () => new Date() },
-    },
-  )
+  journalSuite(runner, {
+    make: async ({ now }) => ({ plugin: memoryJournal({ now }), dispose: nothing }),
+    factory: memoryJournal,
+    options: { now: () => new Date() },
+  })
 })
+
+describe('memoryCache', () => {
+  cacheSuite(runner, {
+    make: async ({ limitBytes }) => ({ plugin: memoryCache({ limitBytes }), dispose: nothing }),
+    factory: memoryCache,
+    options: { limitBytes: 1000 },
+  })
+})
+
+describe('diskCache', () => {
+  cacheSuite(runner, {
+    make: ({ limitBytes }) => onDisk({ limitBytes }),
+    factory: diskCache,
+    options: { directory: join(tmpdir(), 'never-made'), limitBytes: 1000 },
+  })
+})
+
+describe('diskCache that keeps nothing in memory', () => {
+  cacheSuite(runner, { make: ({ limitBytes }) => onDisk({ limitBytes, hotBytes: 0 }) })
+})
+
+async function onDisk(options: { readonly limitBytes: number; readonly hotBytes?: number }): Promise<CacheInstance> {
+  const directory = mkdtempSync(join(tmpdir(), 'cache-conformance-'))
+  let plugin = diskCache({ directory, ...options })
+  return {
+    plugin,
+    async again() {
+      await plugin.close?.()
+      plugin = diskCache({ directory, ...options })
+      return plugin
+    },
+    async spoil(digest) {
+      const file = join(directory, 'blobs', digestAlgorithm(digest), digestHex(digest))
+      const bytes = readFileSync(file)
+      bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] as number) ^ 4
+      writeFileSync(file, bytes)
+    },
+    async dispose() {
+      await plugin.close?.()
+      rmSync(directory, { recursive: true, force: true })
+    },
+  }
+}

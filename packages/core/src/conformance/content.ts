@@ -77,8 +77,7 @@ export async function gather(what: string, stream: ByteStream, limitBytes = 64 *
     if (!(chunk instanceof Uint8Array)) throw new AssertionError({ message: `${what}: expected chunks of bytes, found ${typeof chunk}` })
     size += chunk.length
     if (size > limitBytes) throw new AssertionError({ message: `${what}: expected at most ${limitBytes} bytes, found more` })
-    // A source may use its buffer again.
-    chunks.push(chunk.slice())
+    chunks.push(chunk)
   }
   return concat(chunks, size)
 }

@@ -1,3 +1,4 @@
+export { type CacheInstance, type CacheSettings, type CacheSuiteOptions, cacheRules, cacheSuite } from './cache-suite.ts'
 export { defineSuite, type Runner } from './define-suite.ts'
 export { type JournalInstance, type JournalSettings, type JournalSuiteOptions, journalRules, journalSuite } from './journal-suite.ts'
 export { firstFailure, type RuleResult, runSuite } from './run-suite.ts'

@@ -68,22 +68,20 @@ export function plainSource(bytes: Uint8Array, chunkBytes = 16_384): Source {
   })
 }
 
-/** The bytes one chunk per turn of the event loop, with empty chunks among them, out of one buffer that is used again. */
+/** The bytes one chunk per turn of the event loop, with empty chunks among them. */
 export function slowSource(bytes: Uint8Array, chunkBytes: number): Source {
   return watched(() => {
-    const buffer = new Uint8Array(chunkBytes)
     let at = 0
     let isEmptyNext = true
     return {
       async next() {
         await nextTurn()
         isEmptyNext = !isEmptyNext
-        if (isEmptyNext) return { done: false, value: buffer.subarray(0, 0) }
+        if (isEmptyNext) return { done: false, value: new Uint8Array(0) }
         if (at >= bytes.length) return end
-        const part = bytes.subarray(at, at + chunkBytes)
-        buffer.set(part)
-        at += part.length
-        return { done: false, value: buffer.subarray(0, part.length) }
+        const value = bytes.subarray(at, at + chunkBytes)
+        at += chunkBytes
+        return { done: false, value }
       },
     }
   })

@@ -1,6 +1,9 @@
 import { fail } from '../core-errors.ts'
 
-/** Bytes between all parts: any async iterable of chunks; memory never grows with the content. */
+/**
+ * Bytes between all parts: any async iterable of chunks; memory never grows with the content. A chunk stays as it is once it was given: what
+ * was checked is what is stored and sent, without a copy, so that a source never writes into its buffers again.
+ */
 export type ByteStream = AsyncIterable<Uint8Array>
 
 /** A stream over bytes in memory, at most `chunkBytes` at a time. */
