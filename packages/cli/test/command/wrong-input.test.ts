@@ -1,9 +1,9 @@
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { generateKeyPair } from '@reflash/registry-oci'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runReflash, sayReflash } from '../testing/run-reflash.ts'
 import { sampleImage, sampleImageFile } from '../testing/sample-image.ts'
 
@@ -11,6 +11,8 @@ import { sampleImage, sampleImageFile } from '../testing/sample-image.ts'
 const folder = mkdtempSync(join(tmpdir(), 'reflash-wrong-'))
 const at = (name: string) => join(folder, name)
 const env = { COSIGN_PASSWORD: 'pw' }
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 beforeAll(async () => {
   await sampleImageFile(folder, 's3.bin', 'esp32s3')
