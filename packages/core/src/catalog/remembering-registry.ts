@@ -155,8 +155,8 @@ function storedDescriptor(value: Json): Descriptor | undefined {
   }
 }
 
-function stringsOf(value: Json): readonly string[] {
-  return Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string') : []
+function stringsOf(value: Json): readonly string[] | undefined {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string') ? value : undefined
 }
 
 function hash(text: string): string {
