@@ -52,6 +52,7 @@ const kinds: Readonly<Record<keyof ServerConfig, 'string' | 'number' | 'object' 
   targets: 'object',
   attestation: 'object',
   authenticators: 'object',
+  transports: 'object',
   journal: 'object',
   cache: 'object',
   policy: 'object',
