@@ -57,6 +57,11 @@ export const coreErrors = {
     means: 'The journal cannot read or write: its disk is full, read-only or failing, or another process holds its lock.',
     next: 'Look at the cause and free space or permissions; what was acknowledged before is kept.',
   },
+  SQLITE_MISSING: {
+    fault: 'unsupported',
+    means: 'The runtime has no `node:sqlite`.',
+    next: 'Run Node 22.22.2 or newer, built with SQLite.',
+  },
   INVALID_KEY: {
     fault: 'invalid',
     means: 'A journal key is empty, longer than 512 bytes, or has characters other than printable ASCII.',

@@ -25,11 +25,13 @@ export {
   parseDigest,
 } from './content/digest.ts'
 export { type DiskCacheOptions, diskCache } from './content/disk-cache.ts'
+export { type FileLock, lockFile, makePrivate } from './content/file-lock.ts'
 export type { Json } from './content/json.ts'
 export { type ImageIndex, type ImageManifest, manifestKind, parseDescriptor, parseIndex, parseManifest } from './content/manifest.ts'
 export { annotations, firmwareArtifactType, manifestLimitBytes, mediaTypes } from './content/media-types.ts'
 export { formatPlatform, parsePlatform, samePlatform } from './content/platform.ts'
 export { formatReference, parseReference, type Reference } from './content/reference.ts'
+export { loadSqlite } from './content/sqlite.ts'
 export { coreErrors, fail as coreError } from './core-errors.ts'
 export { createEngine, type Engine, type EngineOptions, type PushResult } from './engine.ts'
 export type { ErrorEntry, ErrorFactory, ErrorOptions, ErrorTable, Fault, Reason, Stage } from './errors.ts'

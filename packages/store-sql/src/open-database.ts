@@ -1,8 +1,7 @@
-import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { coreError } from '@reflash/core'
+import { coreError, loadSqlite, makePrivate } from '@reflash/core'
 import { checkSchema, migrate } from './schema.ts'
-import { loadSqlite } from './sqlite.ts'
 
 /** How far a commit goes before it counts: `full` survives a power cut, `normal` only the death of the process. */
 export type Synchronous = 'full' | 'normal'
@@ -42,7 +41,7 @@ export function openDatabase(file: string, synchronous: Synchronous): Database {
   const { DatabaseSync } = loadSqlite()
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
   // SQLite would make the file readable to all; its -wal and -shm follow the mode of this one.
-  closeSync(openSync(file, 'a', 0o600))
+  makePrivate(file)
   const database = new DatabaseSync(file)
   try {
     database.exec(`PRAGMA busy_timeout = ${lockWaitMs}; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON`)

@@ -2,11 +2,6 @@ import { errorsOf } from '@reflash/core'
 
 /** Every code that this package throws beside core's. docs/errors.md is generated from this table. */
 export const sqlErrors = {
-  SQLITE_MISSING: {
-    fault: 'unsupported',
-    means: 'The runtime has no `node:sqlite`.',
-    next: 'Run Node 22.22.2 or newer, built with SQLite, or use another journal.',
-  },
   NOT_A_JOURNAL: {
     fault: 'invalid',
     means: 'The file is not a database, or a database of another program.',

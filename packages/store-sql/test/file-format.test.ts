@@ -1,8 +1,8 @@
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { loadSqlite } from '@reflash/core'
 import { sqlStore } from '@reflash/store-sql'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { loadSqlite } from '../src/sqlite.ts'
 import { exerciseMutants, journalFile } from './mutants.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 

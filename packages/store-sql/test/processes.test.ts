@@ -1,8 +1,8 @@
-import { chmodSync, copyFileSync, existsSync, readFileSync, truncateSync } from 'node:fs'
+import { chmodSync, copyFileSync, existsSync, readFileSync, statSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
+import { loadSqlite } from '@reflash/core'
 import { sqlStore } from '@reflash/store-sql'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { loadSqlite } from '../src/sqlite.ts'
 import { killedWriter, node, numbersIn, run, script } from './children.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
@@ -41,6 +41,17 @@ describe('the processes of one journal', () => {
     onTestFinished(() => journal.close?.())
     expect((await journal.get('counter'))?.value).toBe(300)
     expect(conflicts.every((count) => Number(count) >= 0)).toBe(true)
+  })
+
+  it.runIf(process.platform === 'linux')('may be opened twice in one process, which keeps the lock on it', async () => {
+    const file = join(temporaryFolder(), 'journal.db')
+    const [first, second] = [sqlStore({ file }), sqlStore({ file })]
+    onTestFinished(() => first.close?.())
+    onTestFinished(() => second.close?.())
+    await first.put('k', 1, { ifVersion: null })
+    expect((await second.get('k'))?.value).toBe(1)
+    // Closing any descriptor of a file drops the POSIX locks that the process has on it.
+    expect(readFileSync('/proc/locks', 'utf8')).toContain(`:${statSync(file).ino} `)
   })
 
   it('waits for the lock of another process without stopping the event loop', async () => {

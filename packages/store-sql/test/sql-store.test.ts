@@ -1,10 +1,10 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Journal } from '@reflash/core'
+import { loadSqlite } from '@reflash/core'
 import { manualClock } from '@reflash/core/testing'
 import { type SqlStoreOptions, sqlStore } from '@reflash/store-sql'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { loadSqlite } from '../src/sqlite.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 const conflict = { code: 'JOURNAL_CONFLICT', fault: 'unavailable' }

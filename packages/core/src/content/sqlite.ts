@@ -1,8 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { fail } from './sql-errors.ts'
+import { fail } from '../core-errors.ts'
 
 /**
- * Returns the runtime's own SQLite.
+ * Returns the runtime's own SQLite, at the first use of which Node 22 prints no warning.
  * @throws `SQLITE_MISSING`
  */
 export function loadSqlite(): { readonly DatabaseSync: typeof DatabaseSync } {
@@ -15,7 +15,7 @@ export function loadSqlite(): { readonly DatabaseSync: typeof DatabaseSync } {
   }) as typeof process.emitWarning
   try {
     const sqlite = process.getBuiltinModule('node:sqlite') as typeof import('node:sqlite') | undefined
-    if (sqlite === undefined) throw fail('SQLITE_MISSING', `expected node:sqlite in the runtime; found none in ${process.version}`)
+    if (sqlite === undefined) throw fail('SQLITE_MISSING', `expected node:sqlite in the runtime, found none in Node ${process.version}`)
     return sqlite
   } finally {
     process.emitWarning = emitWarning
