@@ -11,6 +11,8 @@ export interface HttpHandler {
   readonly fetch: FetchHandler
   /** Whether a path is one of this handler's. */
   handles(path: string): boolean
+  /** Resolves once everything that follows an answer is done: wait for it before you close gateway and journal. */
+  settled(): Promise<void>
 }
 
 /**
@@ -22,5 +24,10 @@ export interface HttpHandler {
  */
 export function httpHandler(context: ServeContext, options: HttpServiceOptions = {}): HttpHandler {
   const service = createHttpService(checkServiceOptions(options), context)
-  return Object.freeze({ node: createNodeAdapter(service).listener, fetch: createWebAdapter(service), handles: service.handles })
+  return Object.freeze({
+    node: createNodeAdapter(service).listener,
+    fetch: createWebAdapter(service),
+    handles: service.handles,
+    settled: service.settled,
+  })
 }

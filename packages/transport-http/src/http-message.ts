@@ -46,8 +46,8 @@ export interface HttpResponse {
   readonly cause?: unknown
   /** The client knows the end of this answer by the end of the connection. */
   readonly close?: boolean
-  /** Called once after the last byte was handed to the connection, never when it was cut. */
-  readonly sent?: () => void
+  /** Called once after the last byte was handed to the connection, never when it was cut. What it returns must not reject. */
+  readonly sent?: () => Promise<void>
 }
 
 /** An answer with a short text. `extra` comes after the type and the length. */

@@ -35,6 +35,8 @@ export interface HttpService {
   refuse(request: HttpRequest, error: unknown): HttpResponse
   /** Whether a path is one of this service's. */
   handles(path: string): boolean
+  /** Resolves once everything that follows an answer (an update's end, say) is done: what it needs may be closed then. */
+  settled(): Promise<void>
 }
 
 /** Checked options; what `createHttpService` starts from. */
@@ -81,19 +83,21 @@ export function createHttpService(options: CheckedOptions, { gateway, authentica
   }
   const routes: readonly Route[] = [healthRoute(context), ...options.dialects.flatMap((dialect) => dialect.routes(context))]
   const router = createRouter(routes, options.prefix)
+  const following = new Set<Promise<void>>()
+
+  function followed(response: HttpResponse): HttpResponse {
+    const { sent } = response
+    if (sent === undefined) return response
+    const follow = (): Promise<void> => {
+      const done = sent().finally(() => following.delete(done))
+      following.add(done)
+      return done
+    }
+    return { ...response, sent: follow }
+  }
 
   function refuse({ seen }: HttpRequest, error: unknown): HttpResponse {
     return seen.route === undefined ? refuseAsJson(error) : seen.route.refuse(error)
-  }
-
-  async function answer(request: HttpRequest): Promise<HttpResponse> {
-    try {
-      const { route, params } = router.find(request.method, request.path)
-      request.seen.route = route
-      return await route.answer(request, params)
-    } catch (error) {
-      return refuse(request, error)
-    }
   }
 
   return Object.freeze<HttpService>({
@@ -103,7 +107,10 @@ export function createHttpService(options: CheckedOptions, { gateway, authentica
     handles: router.has,
     async answer(request) {
       const response = await answer(request)
-      return request.method === 'HEAD' ? withoutBody(response) : response
+      return request.method === 'HEAD' ? withoutBody(response) : followed(response)
+    },
+    async settled() {
+      while (following.size > 0) await Promise.all(following)
     },
   })
 }

@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
+import { type AddressInfo, Server as NetServer, type Socket } from 'node:net'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import { type CallOptions, type ServeContext, type Serving, type Transport, throwIfAborted } from '@reflash/core'
 import { createNodeAdapter, type NodeAdapter } from './adapter/node-adapter.ts'
@@ -86,7 +86,7 @@ async function serve(
   const serving: Serving = {
     addresses: [`${tls === undefined ? 'http' : 'https'}://${hostPort(server.address() as AddressInfo)}`],
     [Symbol.asyncDispose]() {
-      disposed ??= drain(server, sockets, adapter, checked.limits.drainMs)
+      disposed ??= drain(server, sockets, adapter, checked.limits.drainMs).then(() => service.settled())
       return disposed
     },
   }
@@ -176,16 +176,33 @@ const malformed = {
   refuse: () => ({ status: 400, headers: [], length: 0 }),
 } as const
 
+/** How often connections are looked at while draining; two looks without a byte mean idle. Milliseconds. */
+const sweepMs = 50
+
 async function drain(server: Server, sockets: ReadonlySet<Socket>, adapter: NodeAdapter, drainMs: number): Promise<void> {
   adapter.drain()
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-  // An answer that had begun before keeps its connection; it is closed as soon as it is idle.
-  const sweep = setInterval(() => server.closeIdleConnections(), Math.min(100, Math.max(drainMs, 1)))
+  // Not http's own close: it destroys connections whose answer has ended but still waits in this process to be written, and so cuts the last
+  // bytes of slow downloads.
+  const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()))
+  const read = new Map<Socket, number>()
+  const sweep = setInterval(() => {
+    for (const socket of sockets) {
+      const quiet = read.get(socket) === socket.bytesRead
+      read.set(socket, socket.bytesRead)
+      if (quiet && !isAnswering(socket)) socket.destroy()
+    }
+  }, sweepMs)
   const deadline = setTimeout(() => {
     for (const socket of sockets) socket.destroy()
   }, drainMs)
-  server.closeIdleConnections()
   await closed
   clearInterval(sweep)
   clearTimeout(deadline)
+  // Ends the timer that http looks for late requests with; there is nothing left to close.
+  server.close(() => undefined)
+}
+
+/** Whether an answer of this connection is not wholly with the kernel yet: http takes it off the socket when it is. */
+function isAnswering(socket: Socket & { readonly _httpMessage?: unknown }): boolean {
+  return (socket._httpMessage ?? null) !== null || socket.writableLength > 0
 }

@@ -22,7 +22,7 @@ export interface ImageSource {
   readonly component?: string
   readonly maxRanges: number
   /** Called once when a whole image was handed to the connection. */
-  readonly sent?: () => void
+  readonly sent?: () => Promise<void>
 }
 
 const octets = 'application/octet-stream'

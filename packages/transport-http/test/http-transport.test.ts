@@ -174,6 +174,28 @@ describe('draining', () => {
     await disposed
   })
 
+  test('does not cut an answer that has ended and still waits to be written', async () => {
+    const bytes = patterned(8 * 1024 * 1024)
+    const { url, serving, gateway } = await started({ limits: { drainMs: 60_000 } }, fakeGateway({ bytes }))
+    const clients = await Promise.all(Array.from({ length: 8 }, () => wire(url)))
+    for (const client of clients) {
+      client.socket.pause()
+      client.send(get('/firmware?device=d1'))
+    }
+    await eventually(() => gateway.calls.length === clients.length, 'every image is read')
+    const disposed = serving[Symbol.asyncDispose]()
+    // Read slowly, so that every answer ends long before its last byte is with the kernel.
+    for (const client of clients) {
+      const slowly = setInterval(() => {
+        client.socket.resume()
+        setImmediate(() => client.socket.pause())
+      }, 2)
+      client.socket.once('close', () => clearInterval(slowly))
+    }
+    for (const client of clients) expect((await client.answer()).body.equals(bytes)).toBe(true)
+    await disposed
+  })
+
   test('cuts what is not done when its time is over, and frees the buffers', async () => {
     const bytes = patterned(32 * 1024 * 1024)
     const { url, serving, records } = await started({ limits: { drainMs: 50 } }, fakeGateway({ bytes, path: fileOf(bytes), form: 'file' }))

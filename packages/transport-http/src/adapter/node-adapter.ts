@@ -77,6 +77,8 @@ export function createNodeAdapter(service: HttpService): NodeAdapter {
 
   async function transfer(exchange: Exchange, response: HttpResponse, body: HttpBody): Promise<void> {
     const { request, outgoing } = exchange
+    // Behind another answer of its connection, this one has no way out yet: it must not hold buffers, which nobody would free if the client went.
+    if (outgoing.socket === null) await new Promise((resolve) => outgoing.once('socket', resolve))
     let opened: OpenedBody
     try {
       opened = await openBody(body)
@@ -94,7 +96,7 @@ export function createNodeAdapter(service: HttpService): NodeAdapter {
       cause = error
       outgoing.destroy()
     }
-    if (whole) response.sent?.()
+    if (whole) void response.sent?.()
     record(exchange, response, outlet.bytes, !whole, cause)
   }
 

@@ -62,7 +62,7 @@ export class NodeRequest implements HttpRequest {
       const { outgoing } = this
       if (outgoing.destroyed) controller.abort()
       else {
-        outgoing.once('close', () => {
+        outgoing.on('close', () => {
           if (!outgoing.writableFinished) controller.abort(fail('REQUEST_CUT', 'the client went away before the answer was complete'))
         })
       }
@@ -106,8 +106,8 @@ export class NodeRequest implements HttpRequest {
         } else if (chunks === undefined) chunks = [chunk]
         else chunks.push(chunk)
       })
-      if (expected < 0) incoming.once('end', () => done(Buffer.concat(chunks ?? [], size)))
-      incoming.once('close', () => {
+      if (expected < 0) incoming.on('end', () => done(Buffer.concat(chunks ?? [], size)))
+      incoming.on('close', () => {
         // Every request closes; an error is made only for one that was cut, because making one costs more than answering.
         if (!this.bodyTaken) reject(fail('REQUEST_CUT', 'the client went away before its request was complete'))
       })

@@ -41,7 +41,7 @@ export function createWebAdapter(service: HttpService): FetchHandler {
       return new Response(textOf(response.body), { status: response.status, headers })
     }
     const done = (bytes: number, whole: boolean, cause?: unknown): void => {
-      if (whole) response.sent?.()
+      if (whole) void response.sent?.()
       record(response, bytes, !whole, cause)
     }
     return new Response(streamOf(opened, response.length, done), { status: response.status, headers })

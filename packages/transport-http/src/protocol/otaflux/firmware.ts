@@ -14,10 +14,8 @@ export async function firmware(context: DialectContext, request: HttpRequest): P
   const { gateway, limits } = context
   const id = deviceOfQuery(request.query)
   const who = await context.admit(request, id)
-  const sent = (): void => {
-    // The device has its bytes; that the fact was not journaled is the gateway's own to say.
-    gateway.sent(who, 'current').catch(() => undefined)
-  }
+  // The device has its bytes; that the fact was not journaled is the gateway's own to say.
+  const sent = (): Promise<void> => gateway.sent(who, 'current').catch(() => undefined)
   const send = (): Promise<HttpResponse> => imageResponse(request, { gateway, who, offer: 'current', maxRanges: limits.ranges, sent })
   try {
     return await send()
