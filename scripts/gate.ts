@@ -9,7 +9,12 @@ import { type AllowedSkip, countReport } from './gate/vitest-report.ts'
 import { root, workspacesIn } from './workspaces.ts'
 
 // What may be skipped although this is the gate, each with its reason. Empty is the aim.
-const allowedSkips: readonly AllowedSkip[] = []
+const allowedSkips: readonly AllowedSkip[] = [
+  {
+    test: /^packages\/core\/test\/conformance\.test\.ts > .*\(only with /,
+    reason: 'the published suites skip a rule where a plugin lacks the power it is about: what lives in memory survives no restart',
+  },
+]
 
 process.chdir(root)
 const temporary = mkdtempSync(join(tmpdir(), 'reflash-gate-'))
