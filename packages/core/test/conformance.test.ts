@@ -2,8 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { digestAlgorithm, digestHex, diskCache } from '@reflash/core'
-import { type CacheInstance, cacheSuite, journalSuite } from '@reflash/core/conformance'
-import { memoryCache, memoryJournal } from '@reflash/core/testing'
+import { type CacheInstance, cacheSuite, journalSuite, registrySuite } from '@reflash/core/conformance'
+import { memoryCache, memoryJournal, memoryRegistry } from '@reflash/core/testing'
 import { describe, it } from 'vitest'
 
 const runner = { describe, it }
@@ -14,6 +14,12 @@ describe('memoryJournal', () => {
     make: async ({ now }) => ({ plugin: memoryJournal({ now }), dispose: nothing }),
     factory: memoryJournal,
     options: { now: () => new Date() },
+  })
+})
+
+describe('memoryRegistry', () => {
+  registrySuite(runner, {
+    make: async () => ({ plugin: memoryRegistry(), repositories: ['registry.test/a', 'registry.test/b'], dispose: nothing }),
   })
 })
 
