@@ -11,7 +11,11 @@ import { fail } from '../esp32-errors.ts'
  *    28    4 CRC-32 of the sequence number, seeded with 0xFFFFFFFF
  */
 export const otadataEntryBytes = 32
-const none = 0xffff_ffff
+/** Offset of the CRC in an entry. Nothing counts without it, so it goes first where an entry is taken away, and comes last where one is written. */
+export const otadataCrcAt = 28
+/** The sequence number of a blank entry. */
+export const noSequence = 0xffff_ffff
+const none = noSequence
 
 const stateCodes = { new: 0, 'pending-verify': 1, valid: 2, invalid: 3, aborted: 4, undefined: none } as const
 export type OtaState = keyof typeof stateCodes
@@ -34,7 +38,7 @@ export function parseOtadataEntry(bytes: Uint8Array): OtadataEntry {
   const view = new DataView(bytes.buffer, bytes.byteOffset, otadataEntryBytes)
   const sequence = view.getUint32(0, true)
   const state = stateNames.get(view.getUint32(24, true)) ?? 'undefined'
-  const whole = sequence !== none && view.getUint32(28, true) === sequenceCrc(bytes)
+  const whole = sequence !== none && view.getUint32(otadataCrcAt, true) === sequenceCrc(bytes)
   return { sequence, state, selectable: whole && state !== 'invalid' && state !== 'aborted' }
 }
 
@@ -47,7 +51,7 @@ export function encodeOtadataEntry(sequence: number, state: OtaState): Uint8Arra
   const view = new DataView(bytes.buffer)
   view.setUint32(0, sequence, true)
   view.setUint32(24, stateCodes[state], true)
-  view.setUint32(28, sequenceCrc(bytes), true)
+  view.setUint32(otadataCrcAt, sequenceCrc(bytes), true)
   return bytes
 }
 

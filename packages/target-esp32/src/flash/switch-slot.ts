@@ -7,17 +7,21 @@ import { readExactly, writerWithin } from './guarded-port.ts'
 import {
   activeEntry,
   encodeOtadataEntry,
+  noSequence,
   type Otadata,
   type OtadataEntry,
   type OtaState,
+  otadataCrcAt,
+  otadataEntryBytes,
   parseOtadataEntry,
   selectSlot,
 } from './otadata.ts'
 import { isOtaSlot, type Partition } from './partition-table.ts'
 
 /**
- * Writes one otadata entry: erases its sector, writes 32 bytes, reads them back. It cannot be cancelled in between. If power fails there, the
- * entry is blank and the other one counts.
+ * Writes one otadata entry: takes the CRC of the old one away, erases the sector, writes the new one but for its CRC, and its CRC last. It
+ * cannot be cancelled in between; if power fails there, the other entry counts. ESP-IDF erases, and writes 32 bytes at once: cut inside, that
+ * may leave sequence and CRC without the state, and an entry whose state is gone counts as one that was kept.
  * @throws `OTADATA_NOT_WRITTEN`, and what the port throws
  */
 async function writeEntry(
@@ -28,15 +32,32 @@ async function writeEntry(
   context: RunContext,
 ): Promise<void> {
   const offset = layout.otadataOffset + entry * flashSectorBytes
+  const label = `otadata entry ${entry}`
   const steady: RunContext = { now: context.now, signal: new AbortController().signal }
-  const writer = writerWithin(port, { label: `otadata entry ${entry}`, offset, sizeBytes: flashSectorBytes }, steady)
+  const writer = writerWithin(port, { label, offset, sizeBytes: flashSectorBytes }, steady)
+  const crc = offset + otadataCrcAt
+  if (layout.otadata[entry].sequence !== noSequence) await writer.write(crc, new Uint8Array(otadataEntryBytes - otadataCrcAt))
   await writer.erase(offset, flashSectorBytes)
-  if (bytes !== undefined) await writer.write(offset, bytes)
-  const expected = bytes ?? new Uint8Array(32).fill(0xff)
-  const found = await readExactly(port, offset, expected.length, steady)
+  const blank = new Uint8Array(otadataEntryBytes).fill(0xff)
+  if (bytes !== undefined) {
+    await writer.write(offset, bytes.subarray(0, otadataCrcAt))
+    await expectEntry(
+      port,
+      label,
+      offset,
+      bytes.map((byte, index) => (index < otadataCrcAt ? byte : 0xff)),
+      steady,
+    )
+    await writer.write(crc, bytes.subarray(otadataCrcAt))
+  }
+  await expectEntry(port, label, offset, bytes ?? blank, steady)
+}
+
+async function expectEntry(port: FlashPort, label: string, offset: number, expected: Uint8Array, context: RunContext): Promise<void> {
+  const found = await readExactly(port, offset, expected.length, context)
   if (Buffer.compare(found, expected) === 0) return
   const show = (some: Uint8Array): string => Buffer.from(some).toString('hex')
-  throw fail('OTADATA_NOT_WRITTEN', `otadata entry ${entry}: expected ${show(expected)}, found ${show(found)}`)
+  throw fail('OTADATA_NOT_WRITTEN', `${label}: expected ${show(expected)}, found ${show(found)}`)
 }
 
 /** Makes the bootloader select `slot` at its next start, with this state. */

@@ -2,7 +2,7 @@ import { type AgentPort, type Digest, digestAlgorithm, type FlashPort, type RunC
 import { fail } from '../esp32-errors.ts'
 import { updateSlot } from '../flash/boot-order.ts'
 import { flashSectorBytes as sectorBytes } from '../flash/flash-sector.ts'
-import { encodeOtadataEntry, otadataEntryBytes, parseOtadataEntry, selectSlot } from '../flash/otadata.ts'
+import { encodeOtadataEntry, noSequence, otadataCrcAt, otadataEntryBytes, parseOtadataEntry, selectSlot } from '../flash/otadata.ts'
 import { isOtadata, otaSlots, type Partition, subtypes } from '../flash/partition-table.ts'
 import { flashStream, readBack } from '../flash/read-back.ts'
 import { inspectImage } from '../image/inspect-image.ts'
@@ -124,13 +124,18 @@ async function expectImage(device: VirtualEsp32, port: FlashPort, place: Partiti
   }
 }
 
+// As the flash driver does it, and not in one piece as ESP-IDF: see writeEntry in switch-slot.ts.
 function selectForBoot({ partitions, config }: VirtualEsp32, flash: NorFlash, place: Partition): void {
   const otadata = partitions.find(isOtadata)
   if (otadata === undefined) throw fail('OTADATA_MISSING', 'expected an otadata partition, found none')
   const entry = (index: number) => parseOtadataEntry(flash.read(otadata.offset + index * sectorBytes, otadataEntryBytes))
+  const entries = [entry(0), entry(1)] as const
   const slots = otaSlots({ partitions, md5: true })
-  const change = selectSlot([entry(0), entry(1)], slots.indexOf(place), slots.length)
+  const change = selectSlot(entries, slots.indexOf(place), slots.length)
   const at = otadata.offset + change.entry * sectorBytes
+  if (entries[change.entry].sequence !== noSequence) flash.write(at + otadataCrcAt, new Uint8Array(otadataEntryBytes - otadataCrcAt))
   flash.erase(at, sectorBytes)
-  flash.write(at, encodeOtadataEntry(change.sequence, config.rollback ? 'new' : 'undefined'))
+  const bytes = encodeOtadataEntry(change.sequence, config.rollback ? 'new' : 'undefined')
+  flash.write(at, bytes.subarray(0, otadataCrcAt))
+  flash.write(at + otadataCrcAt, bytes.subarray(otadataCrcAt))
 }

@@ -4,18 +4,20 @@ import type { Partition } from '../flash/partition-table.ts'
 import type { NorFlash } from './nor-flash.ts'
 
 /*
- * What the agent keeps of a download, in the first sector of the nvs partition. Nothing is erased while it runs: one bit goes from 1 to 0 for
- * each sector that is written, after it is written.
+ * What the agent keeps of a download, in the first sector of the nvs partition. Nothing is erased while it runs: one byte goes to zero for
+ * each sector that is written, after it is written. A byte each, because a write that power cuts short may clear any bit of what it writes:
+ * whatever is left of a mark says nothing of another sector.
  *
  *   off  size field
- *     0     4 "RFD1"
+ *     0     4 "RFD2"
  *     4     4 size of the image, little endian
  *     8     4 offset of the slot
  *    16   136 digest as text, padded with zeros
- *   512  3584 one bit for each sector of 4 KiB, least significant first, 0: written
+ *   256  3840 one byte for each sector of 4 KiB, 00: written; those beyond, from 15 MiB on, are not remembered
  */
-const magic = 0x3144_4652
-const bitsAt = 512
+const magic = 0x3244_4652
+const marksAt = 256
+const mostMarks = flashSectorBytes - marksAt
 
 export interface Download {
   readonly digest: Digest
@@ -36,8 +38,10 @@ export interface DownloadLog {
 }
 
 export function downloadLog(flash: NorFlash, nvs: Partition): DownloadLog {
+  // Written since this log was made, beyond what it has marks for.
+  let unmarked = 0
   const current = (): Download | undefined => {
-    const bytes = flash.read(nvs.offset, bitsAt)
+    const bytes = flash.read(nvs.offset, marksAt)
     const view = new DataView(bytes.buffer, bytes.byteOffset)
     if (view.getUint32(0, true) !== magic) return undefined
     const digest = new TextDecoder().decode(bytes.subarray(16, 152)).replace(/\0+$/, '')
@@ -45,6 +49,7 @@ export function downloadLog(flash: NorFlash, nvs: Partition): DownloadLog {
   }
   return {
     open(download) {
+      unmarked = 0
       const found = current()
       const same = found?.digest === download.digest && found.size === download.size && found.slotOffset === download.slotOffset
       if (same) return
@@ -61,18 +66,13 @@ export function downloadLog(flash: NorFlash, nvs: Partition): DownloadLog {
     },
     current,
     written() {
-      const bits = flash.read(nvs.offset + bitsAt, flashSectorBytes - bitsAt)
-      const byte = bits.findIndex((value) => value !== 0)
-      if (byte < 0) return bits.length * 8
-      let sector = byte * 8
-      while (((bits[byte] as number) & (1 << (sector & 7))) === 0) sector++
-      return sector
+      const gap = flash.read(nvs.offset + marksAt, mostMarks).findIndex((mark) => mark !== 0)
+      return Math.max(gap < 0 ? mostMarks : gap, unmarked)
     },
     clear: () => flash.erase(nvs.offset, flashSectorBytes),
     mark(sector) {
-      const at = nvs.offset + bitsAt + (sector >> 3)
-      const byte = flash.read(at, 1)[0] as number
-      flash.write(at, Uint8Array.of(byte & ~(1 << (sector & 7))))
+      if (sector < mostMarks) flash.write(nvs.offset + marksAt + sector, Uint8Array.of(0))
+      else unmarked = sector + 1
     },
   }
 }

@@ -182,7 +182,7 @@ describe('the driver writes', () => {
     done.length = 0
     await driver.install(plan, port, context)
     // The boot loader entered ota_0 into the first sector at its first start.
-    expect(done).toEqual(['erase f000+1000', 'write f000+20', 'reset'])
+    expect(done).toEqual(['erase f000+1000', 'write f000+1c', 'write f01c+4', 'reset'])
   })
 
   it('nothing again that is there already', async () => {
@@ -249,7 +249,7 @@ describe('the driver writes', () => {
     const plan = await planFor(device, image)
     expect(plan.slot?.number).toBe(1)
     await driver.deliver(plan, image, port, context)
-    expect(done).toEqual(['erase e000+1000', 'write e000+20', 'erase 1e0000+3000', 'write 1e0000+3000'])
+    expect(done).toEqual(['write e01c+4', 'erase e000+1000', 'write e000+1c', 'write e01c+4', 'erase 1e0000+3000', 'write 1e0000+3000'])
     expect(device.boot()).toMatchObject({ version: '1.0.0', slot: 0 })
     await driver.install(plan, port, context)
     expect(device.booted).toMatchObject({ version: '1.2.0', slot: 1, pendingVerify: true })

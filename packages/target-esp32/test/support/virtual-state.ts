@@ -23,13 +23,6 @@ export function running(version: string, options: Partial<VirtualEsp32Options> =
   return device
 }
 
-/** The same bytes in a flash of their own. */
-export function copyOf(flash: NorFlash): NorFlash {
-  const copy = memoryFlash(flash.sizeBytes)
-  copy.write(0, flash.read(0, flash.sizeBytes))
-  return copy
-}
-
 /** A port that writes down what is done through it. */
 export function recordedPort(device: VirtualEsp32, flash?: NorFlash): { readonly port: FlashPort; readonly done: string[] } {
   const done: string[] = []
