@@ -106,7 +106,14 @@ export function createHttpService(options: CheckedOptions, { gateway, authentica
     refuse,
     handles: router.has,
     async answer(request) {
-      const response = await answer(request)
+      let response: HttpResponse
+      try {
+        const { route, params } = router.find(request.method, request.path)
+        request.seen.route = route
+        response = await route.answer(request, params)
+      } catch (error) {
+        response = refuse(request, error)
+      }
       return request.method === 'HEAD' ? withoutBody(response) : followed(response)
     },
     async settled() {
