@@ -60,7 +60,7 @@ export async function takeNonce(journal: Journal, deviceId: string, purpose: Cha
   }
   const pending = storedNonce(entry.value)
   // The journal forgets by a clock of its own; this is the one that the evidence is judged by.
-  return pending === undefined || pending.until <= now.getTime() ? undefined : pending.nonce
+  return pending !== undefined && pending.until > now.getTime() ? pending.nonce : undefined
 }
 
 function storedNonce(value: Json): { readonly nonce: Uint8Array; readonly until: number } | undefined {
