@@ -33,7 +33,7 @@ export async function wrk(load: Load, base: string, server: MeasuredProcess, sec
   const headers = Object.entries(load.headers ?? {}).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
   const env = { WRK_METHOD: load.method ?? 'GET', WRK_PATH: load.path, WRK_BODY: load.body ?? '', WRK_DEVICES: String(load.devices ?? 1) }
   const before = server.cpuSeconds()
-  const { code, output } = await runCommand(['wrk', '-t1', '-c64', `-d${seconds}s`, '-s', script, ...headers, base], { env })
+  const { code, output } = await runCommand(['wrk', '-t1', '-c64', `-d${seconds}s`, '--timeout', '30s', '-s', script, ...headers, base], { env })
   const cpu = server.cpuSeconds() - before
   const result = /^RESULT (.*)$/m.exec(output)?.[1]
   if (code !== 0 || result === undefined) throw new Error(`wrk failed on ${base}${load.path}\n${output}`)
