@@ -5,17 +5,17 @@ import type { Descriptor } from '../content/descriptor.ts'
 import { digestOf } from '../content/digest.ts'
 import type { RunContext } from '../plugin/plugin.ts'
 
-/** Bytes without a pattern that are the same for a seed: xorshift32. */
+/** Bytes without a pattern that are the same for a seed: xorshift32, four bytes at a time. */
 export function sampleBytes(size: number, seed = 1): Uint8Array {
-  const bytes = new Uint8Array(size)
+  const words = new Uint32Array(Math.ceil(size / 4))
   let word = Math.imul(seed, 0x9e37_79b1) | 1
-  for (let at = 0; at < size; at++) {
+  for (let at = 0; at < words.length; at++) {
     word ^= word << 13
     word ^= word >>> 17
     word ^= word << 5
-    bytes[at] = word
+    words[at] = word
   }
-  return bytes
+  return new Uint8Array(words.buffer, 0, size)
 }
 
 export function descriptorOf(bytes: Uint8Array, mediaType = 'application/octet-stream'): Descriptor {
