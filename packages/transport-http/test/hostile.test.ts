@@ -200,7 +200,7 @@ describe('smuggling', () => {
   })
 })
 
-test('2,000 mutated requests are answered or cut, and the server serves on', async () => {
+test('1,000 mutated requests are answered or cut, and the server serves on', async () => {
   const { url, gateway, causes } = await started({ limits: fast })
   const below = seeded(80)
   const whole = [
@@ -224,7 +224,7 @@ test('2,000 mutated requests are answered or cut, and the server serves on', asy
     '}',
     '\\u0000',
   ]
-  for (let batch = 0; batch < 20; batch++) {
+  for (let batch = 0; batch < 10; batch++) {
     const clients = await Promise.all(Array.from({ length: 100 }, () => wire(url)))
     for (const client of clients) {
       const bytes = Buffer.from(whole[below(whole.length)] as Buffer)
@@ -248,5 +248,5 @@ test('2,000 mutated requests are answered or cut, and the server serves on', asy
   client.send(get('/version?device=d1'))
   expect((await client.answer()).status).toBe(200)
   client.close()
-  expect(gateway.calls.length).toBeGreaterThan(100)
+  expect(gateway.calls.length).toBeGreaterThan(50)
 })

@@ -42,12 +42,19 @@ export async function wire(address: string, tls?: WireTls): Promise<Wire> {
     socket.once(tls === undefined ? 'connect' : 'secureConnect', resolve)
     socket.once('error', reject)
   })
-  let received: Buffer = Buffer.alloc(0)
+  let chunks: Buffer[] = []
+  let size = 0
+  const received = (): Buffer => {
+    // Joined only when somebody looks: a large image comes in thousands of chunks.
+    if (chunks.length !== 1) chunks = [Buffer.concat(chunks)]
+    return chunks[0] as Buffer
+  }
   const pieces: number[] = []
   let wake: () => void = () => undefined
   let ended = false
   socket.on('data', (chunk: Buffer) => {
-    received = received.length === 0 ? chunk : Buffer.concat([received, chunk])
+    chunks.push(chunk)
+    size += chunk.length
     pieces.push(chunk.length)
     wake()
   })
@@ -64,25 +71,28 @@ export async function wire(address: string, tls?: WireTls): Promise<Wire> {
     socket,
     pieces,
     get received() {
-      return received
+      return received()
     },
     send(text) {
       socket.write(text)
     },
     async answer(bodiless = false) {
+      let needed = 0
       for (;;) {
-        const parsed = parseAnswer(received, bodiless)
-        if (parsed !== undefined) {
-          received = received.subarray(parsed.size)
+        const parsed = size < needed ? undefined : parseAnswer(received(), bodiless)
+        if (parsed?.answer !== undefined) {
+          chunks = [received().subarray(parsed.size)]
+          size -= parsed.size
           return parsed.answer
         }
-        if (ended) throw new Error(`the server closed after ${JSON.stringify(received.toString('latin1').slice(0, 300))}`)
+        needed = parsed?.size ?? needed
+        if (ended) throw new Error(`the server closed after ${JSON.stringify(received().toString('latin1').slice(0, 300))}`)
         await more()
       }
     },
     async closed() {
       while (!ended) await more()
-      return received
+      return received()
     },
     close() {
       socket.destroy()
@@ -90,7 +100,8 @@ export async function wire(address: string, tls?: WireTls): Promise<Wire> {
   }
 }
 
-export function parseAnswer(bytes: Buffer, bodiless = false): { readonly answer: WireAnswer; readonly size: number } | undefined {
+/** Nothing until the head is there, then how many bytes it takes, then the answer. */
+function parseAnswer(bytes: Buffer, bodiless: boolean): { readonly size: number; readonly answer?: WireAnswer } | undefined {
   const end = bytes.indexOf('\r\n\r\n')
   if (end < 0) return undefined
   const head = bytes.subarray(0, end + 4).toString('latin1')
@@ -100,11 +111,10 @@ export function parseAnswer(bytes: Buffer, bodiless = false): { readonly answer:
     const colon = line.indexOf(':')
     headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim()
   }
-  const length = bodiless ? 0 : Number(headers['content-length'] ?? 0)
-  const size = end + 4 + length
-  if (bytes.length < size) return undefined
+  const size = end + 4 + (bodiless ? 0 : Number(headers['content-length'] ?? 0))
+  if (bytes.length < size) return { size }
   const status = Number(first.split(' ')[1])
-  return { answer: { status, headers, head, body: bytes.subarray(end + 4, size) }, size }
+  return { size, answer: { status, headers, head, body: bytes.subarray(end + 4, size) } }
 }
 
 export function get(path: string, headers: Readonly<Record<string, string>> = {}, method = 'GET'): string {
