@@ -119,10 +119,10 @@ const eraseModes: readonly CutMode[] = ['before', 'after', 'prefix-erased', 'par
 /** Up to here every byte is a place to cut: records, counters, entries of a boot table. */
 const smallBytes = 64
 
-/** Every byte of a small operation; of a larger one the powers of two, counted from both ends. */
+/** Every byte of a small operation; of a larger one the powers of four, counted from both ends. */
 function prefixLengths(length: number): readonly number[] {
   if (length <= smallBytes) return Array.from({ length: Math.max(0, length - 1) }, (_, index) => index + 1)
-  const powers = Array.from({ length: Math.ceil(Math.log2(length)) }, (_, index) => 2 ** index)
+  const powers = Array.from({ length: Math.ceil(Math.log2(length) / 2) }, (_, index) => 4 ** index)
   return [...new Set([...powers, ...powers.map((power) => length - power)])].sort((a, b) => a - b)
 }
 

@@ -7,7 +7,7 @@ import { appImage } from '../support/virtual-state.ts'
 
 const target = esp32Target()
 const driver = target.drive?.flash as NonNullable<NonNullable<(typeof target)['drive']>['flash']>
-const image = heldImage(appImage('1.1.0', 'esp32s3', 140 * 1024))
+const image = heldImage(appImage('1.1.0', 'esp32s3', 68 * 1024))
 
 async function installOn(flash: NorFlash): Promise<void> {
   const device = virtualEsp32({ chip: 'esp32s3', flash })
@@ -22,8 +22,8 @@ async function installOn(flash: NorFlash): Promise<void> {
 it('a first installation may be cut anywhere: a device that starts nothing is still behind its cable, and is tried again', async () => {
   const table = await everyCut({
     start() {
-      const flash = memoryFlash(0x9_0000)
-      virtualEsp32({ chip: 'esp32s3', flash, partitions: twoOtaTable({ slotBytes: 0x4_0000 }) })
+      const flash = memoryFlash(0x5_0000)
+      virtualEsp32({ chip: 'esp32s3', flash, partitions: twoOtaTable({ slotBytes: 0x2_0000 }) })
       return flash
     },
     run: (flash, power) => installOn(power.flash(flash)),

@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { cutSteps, settings, shortLife, smallBytes } from '../support/power-cut-scenes.ts'
 
+// Where the machine is busy with other things.
+const timeout = 120_000
+
 describe('a device that the flash driver updates, its power cut at and inside every erase and write', () => {
-  it.each(settings)('boots what it may, and the next attempt succeeds: $table, rollback $rollback', async (setting) => {
+  it.each(settings)('boots what it may, and the next attempt succeeds: $table, rollback $rollback', { timeout }, async (setting) => {
     const found = await cutSteps({ ...setting, writer: 'flash driver', imageBytes: smallBytes }, shortLife, { seeds: [1] })
     expect(found.failures).toEqual([])
     expect(found.unbootable).toBe(0)

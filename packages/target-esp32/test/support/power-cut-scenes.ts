@@ -167,11 +167,11 @@ async function cutStep(scene: Scene, { seeds, thorough = false }: Torture): Prom
 
 const copyOf = (board: Board): Board => ({ ...board, flash: flashOf(bytesOf(board.flash)) })
 
-/** Starts a copy of the board three times, with an image that never keeps itself. */
+/** Starts a copy of the board twice, with an image that never keeps itself. */
 function startOften(scene: Scene, board: Board, allowed: readonly string[]): 'good' | 'unbootable' | 'started again' {
   const device = virtualEsp32({ chip: 'esp32s3', flash: flashOf(bytesOf(board.flash)), rollback: scene.rollback })
   let { starts } = board
-  for (let time = 0; time < 3; time++) {
+  for (let time = 0; time < 2; time++) {
     const booted = time === 0 ? device.booted : device.boot()
     if (booted.is !== 'running') return 'unbootable'
     if (booted.version === scene.step.version) starts++

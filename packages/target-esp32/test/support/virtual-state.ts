@@ -3,7 +3,6 @@ import type { ChipName } from '../../src/index.ts'
 import {
   demoImage,
   flashPort,
-  memoryFlash,
   type NorFlash,
   type VirtualEsp32,
   type VirtualEsp32Options,
