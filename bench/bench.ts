@@ -81,6 +81,7 @@ async function smallAnswers(served: Served): Promise<void> {
     const url = `http://127.0.0.1:${bare.ready}`
     const { ours, theirs, rate, p99 } = await compare(
       rounds,
+      quick ? 1 : 60_000,
       () => wrk(load, served.url, served.process, seconds),
       () => wrk(load, url, bare.process, seconds),
     )
@@ -99,6 +100,7 @@ async function largeAnswers(served: Served, name: string, atLeast: number, folde
   const nginx = await startNginx(served.files, folder)
   const { ours, theirs, bytes } = await compare(
     rounds,
+    quick ? 1 : 500,
     () => wrk(firmware, served.url, served.process, seconds),
     () => wrk({ ...firmware, path: '/image.bin' }, nginx.url, nginx.process, seconds),
   )

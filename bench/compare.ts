@@ -14,14 +14,27 @@ export interface Comparison {
   readonly cpu: number
 }
 
-/** Measures both in turns, so that a busy neighbour slows both, and returns medians. The first round warms up and does not count. */
-export async function compare(rounds: number, ours: () => Promise<LoadResult>, theirs: () => Promise<LoadResult>): Promise<Comparison> {
+// Rounds after which a slow machine gives up on being warm.
+const warmRounds = 8
+
+/** Loads until so many requests have been answered: V8 has then optimised what they run through. */
+async function warmUp(warmRequests: number, load: () => Promise<LoadResult>): Promise<void> {
+  for (let requests = 0, round = 0; requests < warmRequests && round < warmRounds; round++) requests += (await load()).requests
+}
+
+/** Measures both in turns, so that a busy neighbour slows both, and returns medians. Both are warmed up before, which does not count. */
+export async function compare(
+  rounds: number,
+  warmRequests: number,
+  ours: () => Promise<LoadResult>,
+  theirs: () => Promise<LoadResult>,
+): Promise<Comparison> {
   const pairs: { readonly ours: LoadResult; readonly theirs: LoadResult }[] = []
-  for (let round = -1; round < rounds; round++) {
-    const pair = { theirs: await theirs(), ours: await ours() }
-    if (round >= 0) pairs.push(pair)
-  }
+  await warmUp(warmRequests, theirs)
+  await warmUp(warmRequests, ours)
+  for (let round = 0; round < rounds; round++) pairs.push({ theirs: await theirs(), ours: await ours() })
   const middle = (side: 'ours' | 'theirs'): LoadResult => ({
+    requests: median(pairs.map((pair) => pair[side].requests)),
     requestsPerSecond: median(pairs.map((pair) => pair[side].requestsPerSecond)),
     bytesPerSecond: median(pairs.map((pair) => pair[side].bytesPerSecond)),
     p99Ms: median(pairs.map((pair) => pair[side].p99Ms)),

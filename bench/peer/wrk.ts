@@ -12,6 +12,7 @@ export interface Load {
 }
 
 export interface LoadResult {
+  readonly requests: number
   readonly requestsPerSecond: number
   readonly bytesPerSecond: number
   readonly p99Ms: number
@@ -33,7 +34,9 @@ export async function wrk(load: Load, base: string, server: MeasuredProcess, sec
   const headers = Object.entries(load.headers ?? {}).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
   const env = { WRK_METHOD: load.method ?? 'GET', WRK_PATH: load.path, WRK_BODY: load.body ?? '', WRK_DEVICES: String(load.devices ?? 1) }
   const before = server.cpuSeconds()
-  const { code, output } = await runCommand(['wrk', '-t1', '-c64', `-d${seconds}s`, '--timeout', '30s', '-s', script, ...headers, base], { env })
+  const { code, output } = await runCommand(['wrk', '-t1', '-c64', `-d${seconds}s`, '--timeout', '30s', '-s', script, ...headers, base], {
+    env,
+  })
   const cpu = server.cpuSeconds() - before
   const result = /^RESULT (.*)$/m.exec(output)?.[1]
   if (code !== 0 || result === undefined) throw new Error(`wrk failed on ${base}${load.path}\n${output}`)
@@ -44,6 +47,7 @@ export async function wrk(load: Load, base: string, server: MeasuredProcess, sec
   if (errors > 0 || requests === 0) throw new Error(`${base}${load.path}: ${errors} of ${requests} requests failed\n${output}`)
   const wallSeconds = durationMicros / 1e6
   return {
+    requests,
     requestsPerSecond: requests / wallSeconds,
     bytesPerSecond: bytes / wallSeconds,
     p99Ms: p99Micros / 1000,
