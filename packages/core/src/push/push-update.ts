@@ -10,6 +10,7 @@ import { loadRecord } from '../journey/record-store.ts'
 import { readState } from '../journey/reported-state.ts'
 import type { Device, DeviceState } from '../plugin/device.ts'
 import { appraise } from '../update/appraise.ts'
+import { unknownObservation } from '../update/judge.ts'
 import type { Observation } from '../update/observation.ts'
 import { imageOf, type Release } from '../update/release-line.ts'
 import { act } from './drive.ts'
@@ -102,10 +103,15 @@ async function actOn(push: Push, open: OpenUpdate, release: Release): Promise<Ob
   const { target, driver, connection, signal } = push
   const { port } = connection
   const plan = target.parsePlan(open.plan) as never
+  const drive = (): Promise<Observation> => {
+    if (open.stage === 'plan') return act(push, 'deliver', signal, (c) => driver.deliver(plan, imageOf(release).image, port, c))
+    if (open.stage === 'deliver') return act(push, 'install', signal, (c) => driver.install(plan, port, c))
+    return act(push, 'confirm', signal, (c) => driver.confirm(plan, port, c))
+  }
   try {
-    if (open.stage === 'plan') return await act(push, 'deliver', signal, (c) => driver.deliver(plan, imageOf(release).image, port, c))
-    if (open.stage === 'deliver') return await act(push, 'install', signal, (c) => driver.install(plan, port, c))
-    return await act(push, 'confirm', signal, (c) => driver.confirm(plan, port, c))
+    const observed: unknown = await drive()
+    if (typeof observed !== 'object' || observed === null) throw unknownObservation(observed as never)
+    return observed as Observation
   } catch (error) {
     // Cut short by the line, the caller or a bug: the facts stay, and the next push goes on from them.
     if (!isOtaError(error) || error.fault === 'unavailable' || error.fault === 'aborted' || error.fault === 'internal') throw error

@@ -1,18 +1,18 @@
 import { collect } from '../content/byte-stream.ts'
-import { digestOf } from '../content/digest.ts'
+import { digestOf, isDigest } from '../content/digest.ts'
 import type { Json } from '../content/json.ts'
 import { fail } from '../core-errors.ts'
 import type { Target } from '../plugin/target.ts'
+import { type MemoryPlan, memoryAgentDriver } from './memory-agent-driver.ts'
 
-/** The plan of the memory target. */
-export type MemoryPlan = { readonly slotBytes: number }
+export type { MemoryPlan } from './memory-agent-driver.ts'
 
 /** Bytes that one slot of the memory board holds. */
 const slotBytes = 1 << 20
 
 /**
- * Makes a target for a made-up board. Its images are text: `board <model>`, a line break, then anything. For tests of everything around a
- * target.
+ * Makes a target for a made-up board. Its images are text: `board <model>`, a line break, then anything. It drives `memoryDevice`s through
+ * their agent. For tests of everything around a target.
  */
 export function memoryTarget(model = 'board'): Target<MemoryPlan> {
   return Object.freeze<Target<MemoryPlan>>({
@@ -24,8 +24,8 @@ export function memoryTarget(model = 'board'): Target<MemoryPlan> {
     platforms: (device) => (device.model === undefined ? [] : [{ os: 'custom', architecture: device.model }]),
     parsePlan: (facts: Json) => {
       const plan = facts as Partial<MemoryPlan> | null
-      if (plan?.slotBytes !== slotBytes) throw fail('FACTS_CORRUPT', 'expected a plan of the memory target')
-      return { slotBytes }
+      if (plan?.slotBytes !== slotBytes || !isDigest(plan.digest)) throw fail('FACTS_CORRUPT', 'expected a plan of the memory target')
+      return { slotBytes, digest: plan.digest }
     },
     inspect: async (image) => {
       const text = new TextDecoder().decode(await collect(image.open(), slotBytes * 4, 'image'))
@@ -33,7 +33,7 @@ export function memoryTarget(model = 'board'): Target<MemoryPlan> {
       if (found === undefined) throw fail('NOT_AN_IMAGE', 'expected an image that begins with "board <model>"')
       return { size: image.descriptor.size, model: found, facts: null }
     },
-    plan: (device, info) => {
+    plan: (device, info, descriptor) => {
       const because = []
       if (device.model !== undefined && info.model !== device.model) {
         because.push({ code: 'WRONG_MODEL', message: `the image is for ${info.model}, the device is ${device.model}` })
@@ -41,11 +41,12 @@ export function memoryTarget(model = 'board'): Target<MemoryPlan> {
       if (info.size > slotBytes)
         because.push({ code: 'TOO_LARGE_FOR_SLOT', message: `the image has ${info.size} bytes, a slot ${slotBytes}` })
       if (because.length > 0) throw fail('PLAN_REFUSED', because.map(({ message }) => message).join('; '), { because })
-      return { slotBytes }
+      return { slotBytes, digest: descriptor.digest }
     },
     measure: async (image) => {
       const digest = digestOf(await collect(image.open(), slotBytes * 4, 'image')).slice(7)
       return [{ environment: { model, layer: 1 }, digests: [{ hashAlg: 'sha256', digest }] }]
     },
+    drive: Object.freeze({ agent: memoryAgentDriver }),
   })
 }

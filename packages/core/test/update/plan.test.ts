@@ -76,9 +76,10 @@ describe('plan', () => {
   })
 
   test('is restored as it was stored, through the target that reads it', async () => {
-    const { admitted, release, all } = await walked()
-    const restored = restorePlan('d1/1', admitted, release, all.target, { slotBytes: 1 << 20 })
-    expect(restored).toMatchObject({ plan: { slotBytes: 1 << 20 }, because: [{ code: 'RESUMED' }] })
+    const { admitted, release, all, planned } = await walked()
+    const stored = JSON.parse(JSON.stringify(planned.plan)) as { slotBytes: number }
+    const restored = restorePlan('d1/1', admitted, release, all.target, stored)
+    expect(restored).toMatchObject({ plan: stored, because: [{ code: 'RESUMED' }] })
     expect(() => restorePlan('d1/1', admitted, release, all.target, { slotBytes: 5 })).toThrow(
       expect.objectContaining({ code: 'FACTS_CORRUPT' }),
     )

@@ -1,0 +1,43 @@
+import { throwIfAborted } from '../content/abort.ts'
+import type { Digest } from '../content/digest.ts'
+import type { AgentPort } from '../plugin/ports.ts'
+import type { Driver } from '../plugin/target.ts'
+import type { MemoryAgentPort } from './memory-device.ts'
+
+/** The plan of the memory target: which image goes into a slot of which size. */
+export type MemoryPlan = { readonly slotBytes: number; readonly digest: Digest }
+
+/** Drives the agent of a memory device. Its commit point is `activate`: an abort is heeded between chunks and not after it. */
+export const memoryAgentDriver: Driver<AgentPort, MemoryPlan> = Object.freeze<Driver<AgentPort, MemoryPlan>>({
+  probe: (port, context) => port.status(context),
+  async deliver({ digest }, image, port, context) {
+    const { size } = image.descriptor
+    let { offset } = await port.begin({ digest, size }, context)
+    for await (const bytes of image.open({ offset })) {
+      for (let at = 0; at < bytes.length; at += port.maxChunkBytes) {
+        throwIfAborted(context.signal)
+        const chunk = bytes.subarray(at, at + port.maxChunkBytes)
+        await port.write(offset, chunk, context)
+        offset += chunk.length
+        context.progress?.(offset, size)
+      }
+    }
+    return { by: 'report', report: { state: 'downloaded' } }
+  },
+  async install(_, port, context) {
+    await port.activate(context)
+    return { by: 'report', report: { state: 'installed' } }
+  },
+  async confirm({ digest }, port, context) {
+    const { installed } = await port.status(context)
+    if (installed?.digest === digest) return { by: 'check-in', installed }
+    return { by: 'report', report: { state: 'rolled-back', messages: [`the device runs ${installed?.version ?? 'nothing'}`] } }
+  },
+  async rollback(_, port) {
+    if (isMemoryPort(port)) await port.rollback()
+  },
+})
+
+function isMemoryPort(port: AgentPort): port is MemoryAgentPort {
+  return 'rollback' in port
+}
