@@ -117,7 +117,5 @@ export async function bundleForBrowser(folder: string): Promise<Count> {
     logLevel: 'silent',
   })
   const text = outputFiles[0]!.text
-  return /from "node:zlib"/.test(text)
-    ? failed('a browser bundle of core asks for node:zlib: the portable CRC-32 was not taken')
-    : passed()
+  return /from "node:zlib"/.test(text) ? failed('a browser bundle of core asks for node:zlib: the portable CRC-32 was not taken') : passed()
 }
