@@ -59,11 +59,3 @@ export function textResponse(status: number, type: string, text: string, extra?:
 }
 
 export const jsonType = 'application/json'
-
-/** The header value by its lower case name. */
-export function headerOf(headers: readonly string[], name: string): string | undefined {
-  for (let index = 0; index < headers.length; index += 2) {
-    if ((headers[index] as string).toLowerCase() === name) return headers[index + 1]
-  }
-  return undefined
-}
