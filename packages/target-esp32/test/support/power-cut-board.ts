@@ -86,8 +86,8 @@ export const newBoard = (bytes: Uint8Array): Board => ({ flash: flashOf(bytes), 
 export interface Witness {
   /** From so many operations on this boots. */
   boots(version: string, after?: number): void
-  /** The bootloader begins or ends to write. */
-  bootloader(works: boolean): void
+  /** What ESP-IDF does by itself: its bootloader, and the functions by which an image keeps itself or gives up. */
+  espIdf(act: () => void): void
 }
 
 /** A board with its power on. */
@@ -95,16 +95,17 @@ export interface Machine {
   readonly device: VirtualEsp32
   readonly port: FlashPort
   readonly running: () => Booted
+  readonly espIdf: Witness['espIdf']
 }
 
 export function powerOn(setting: Setting, board: Board, power: PowerSupply | undefined, witness: Witness | undefined): Machine {
   const flash = power === undefined ? board.flash : power.flash(board.flash)
   const device = virtualEsp32({ chip: 'esp32s3', flash, rollback: setting.rollback })
   const port = flashPort(device)
+  const espIdf = (act: () => void): void => (witness === undefined ? act() : witness.espIdf(act))
   const reset = async (): Promise<void> => {
-    witness?.bootloader(true)
-    const booted = device.boot()
-    witness?.bootloader(false)
+    espIdf(() => void device.boot())
+    const { booted } = device
     if (booted.is === 'running' && booted.pendingVerify) board.starts++
   }
   const running = (): Booted => {
@@ -112,7 +113,7 @@ export function powerOn(setting: Setting, board: Board, power: PowerSupply | und
     assert(booted.is === 'running', 'nothing runs')
     return booted
   }
-  return { device, running, port: { ...port, deviceId: port.deviceId, reset, [Symbol.asyncDispose]: async () => {} } }
+  return { device, running, espIdf, port: { ...port, deviceId: port.deviceId, reset, [Symbol.asyncDispose]: async () => {} } }
 }
 
 const driverOf = (rollback: boolean) => {
@@ -156,7 +157,7 @@ export async function write(setting: Setting, board: Board, machine: Machine, im
 
 /** The host, or the image itself where there is no host with a cable, goes back to the image before. */
 export async function takeBack(setting: Setting, board: Board, machine: Machine): Promise<void> {
-  if (setting.writer === 'agent') return void machine.device.markInvalidAndRollback()
+  if (setting.writer === 'agent') return machine.espIdf(() => void machine.device.markInvalidAndRollback())
   const { target, driver } = driverOf(setting.rollback)
   assert(board.plan !== undefined, 'a plan')
   await driver.rollback(target.parsePlan(board.plan), machine.port, context)

@@ -20,10 +20,10 @@ import {
 
 export interface SceneResult extends CutTable {
   /**
-   * Of the cuts those inside what the bootloader itself writes, after which it starts an image again that was never kept: no update code can
-   * help that, and the host can still take the image back.
+   * Of the cuts those inside what ESP-IDF writes by itself, after which the bootloader starts an image again that was never kept: no update
+   * code can help that, and the image can still be taken back.
    */
-  readonly bootloaders: number
+  readonly espIdf: number
 }
 
 /** What the tests take, and at length. */
@@ -74,7 +74,7 @@ async function take(scene: Scene, board: Board, machine: Machine, witness?: Witn
     assert.equal((await seen(scene, board, machine)) ?? 'pending', 'pending')
     if (step.ends === 'kept' || step.ends === 'taken back') {
       board.kept = true
-      machine.device.markValid()
+      machine.espIdf(machine.device.markValid)
     }
   }
   if (!machine.running().pendingVerify) {
@@ -84,44 +84,44 @@ async function take(scene: Scene, board: Board, machine: Machine, witness?: Witn
   if (step.ends === 'kept') return
   witness?.boots(old, 1)
   // An image that does not keep itself hangs, and its watchdog resets the chip.
-  if (step.ends === 'never kept' && rollback) machine.device.boot()
+  if (step.ends === 'never kept' && rollback) machine.espIdf(() => void machine.device.boot())
   else await takeBack(scene, board, machine)
   assert.equal(machine.running().version, old, 'the old image runs again')
   assert.equal((await seen(scene, board, machine)) ?? 'rolled-back', 'rolled-back')
 }
 
-/** What must boot after so many operations, and which of them are the bootloader's. */
+/** What must boot after so many operations, and which of them are ESP-IDF's own. */
 interface Timeline {
   readonly boots: { readonly from: number; readonly version: string }[]
-  readonly bootloader: { readonly from: number; readonly to: number }[]
+  readonly espIdf: { readonly from: number; readonly to: number }[]
 }
 
-function witnessOf(power: PowerSupply, { boots, bootloader }: Timeline, { old, rollback }: Scene): Witness {
-  let began = 0
+function witnessOf(power: PowerSupply, { boots, espIdf }: Timeline, { old, rollback }: Scene): Witness {
   return {
     boots: (version, after = 0) => {
       boots.push({ from: power.operations.length + after, version })
     },
-    bootloader(works) {
-      const at = power.operations.length
-      if (works) began = at
-      else bootloader.push({ from: began, to: at })
-      // What the bootloader rewrites counts no longer from its first erase on.
-      if (!works && rollback && at > began) boots.push({ from: began + 1, version: old })
+    espIdf(act) {
+      const from = power.operations.length
+      act()
+      const to = power.operations.length
+      espIdf.push({ from, to })
+      // An entry that is rewritten counts no longer from its first erase on.
+      if (rollback && to > from) boots.push({ from: from + 1, version: old })
     },
   }
 }
 
 /** Cuts every step of an update's life everywhere, each from where the one before ended. */
 export async function cutSteps(setting: Setting, steps: readonly Step[], torture: Torture): Promise<SceneResult> {
-  const all = { operations: 0, cuts: 0, torn: 0, unbootable: 0, bootloaders: 0 }
+  const all = { operations: 0, cuts: 0, torn: 0, unbootable: 0, espIdf: 0 }
   const failures: SceneResult['failures'][number][] = []
   let start = provisioned(setting)
   let old = '1.0.0'
   for (const step of steps) {
     const scene: Scene = { ...setting, start, old, step }
     const found = await cutStep(scene, torture)
-    for (const key of ['operations', 'cuts', 'torn', 'unbootable', 'bootloaders'] as const) all[key] += found[key]
+    for (const key of ['operations', 'cuts', 'torn', 'unbootable', 'espIdf'] as const) all[key] += found[key]
     failures.push(...found.failures.map((failure) => ({ ...failure, message: `${step.version} (${step.ends}): ${failure.message}` })))
     const board = newBoard(start)
     await take(scene, board, powerOn(scene, board, undefined, undefined))
@@ -132,7 +132,7 @@ export async function cutSteps(setting: Setting, steps: readonly Step[], torture
 }
 
 async function cutStep(scene: Scene, { seeds, thorough = false }: Torture): Promise<SceneResult> {
-  const timeline: Timeline = { boots: [{ from: 0, version: scene.old }], bootloader: [] }
+  const timeline: Timeline = { boots: [{ from: 0, version: scene.old }], espIdf: [] }
   const bootsAt = (operations: number): string => timeline.boots.findLast(({ from }) => from <= operations)?.version as string
   const again = new Set<Board>()
   let isFirst = true
@@ -146,11 +146,14 @@ async function cutStep(scene: Scene, { seeds, thorough = false }: Torture): Prom
       await take(scene, board, powerOn(scene, board, power, witness), witness)
     },
     check(board, { mode, operation }) {
-      const allowed = [...(mode === 'after' ? [] : [bootsAt(operation)]), ...(mode === 'before' ? [] : [bootsAt(operation + 1)])]
+      const isInside = mode !== 'before' && mode !== 'after'
+      const isEspIdf = isInside && timeline.espIdf.some(({ from, to }) => operation >= from && operation < to)
+      const allowed = isEspIdf
+        ? [scene.old, scene.step.version]
+        : [...(mode === 'after' ? [] : [bootsAt(operation)]), ...(mode === 'before' ? [] : [bootsAt(operation + 1)])]
       const found = startOften(scene, board, allowed)
       if (found === 'started again') {
-        const isBootloaders = timeline.bootloader.some(({ from, to }) => operation >= from && operation < to)
-        if (!isBootloaders) throw new Error('an image that was never kept was started again')
+        if (!isEspIdf) throw new Error('an image that was never kept was started again')
         again.add(board)
       }
       return found !== 'unbootable'
@@ -162,7 +165,7 @@ async function cutStep(scene: Scene, { seeds, thorough = false }: Torture): Prom
       if (thorough || turn % 2 === 1) await tryAgain(scene, { ...copyOf(board), plan: undefined }, wasAgain)
     },
   })
-  return { ...table, bootloaders: again.size }
+  return { ...table, espIdf: again.size }
 }
 
 const copyOf = (board: Board): Board => ({ ...board, flash: flashOf(bytesOf(board.flash)) })

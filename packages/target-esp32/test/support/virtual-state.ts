@@ -1,13 +1,6 @@
 import type { FlashPort, RunContext } from '@reflash/core'
 import type { ChipName } from '../../src/index.ts'
-import {
-  demoImage,
-  flashPort,
-  type NorFlash,
-  type VirtualEsp32,
-  type VirtualEsp32Options,
-  virtualEsp32,
-} from '../../src/testing/index.ts'
+import { demoImage, flashPort, type NorFlash, type VirtualEsp32, type VirtualEsp32Options, virtualEsp32 } from '../../src/testing/index.ts'
 
 /** Small images, so that tests are quick. */
 export function appImage(version: string, chip: ChipName = 'esp32s3', sizeBytes = 12 * 1024): Uint8Array {
