@@ -42,7 +42,7 @@ export async function readContent(
       `expected a digest and at most ${limitBytes} bytes, found ${String(digest).slice(0, 140)} with ${size}`,
     )
   }
-  const stream = await untilAborted(from.fetch(repository, descriptor, signal === undefined ? {} : { signal }), signal)
+  const stream = await untilAborted(() => from.fetch(repository, descriptor, signal === undefined ? {} : { signal }), signal)
   return collect(checked(stream, descriptor, signal === undefined ? {} : { signal }), limitBytes)
 }
 
@@ -60,7 +60,7 @@ export async function readSignatures(
   if (tag === undefined) return undefined
   const reference = `${repository}:${tag}`
   try {
-    const descriptor = await untilAborted(from.resolve(reference, options), options.signal)
+    const descriptor = await untilAborted(() => from.resolve(reference, options), options.signal)
     const bytes = await readContent(from, repository, descriptor, manifestLimitBytes, options)
     return { reference, descriptor, manifest: parseSignatureManifest(bytes, descriptor.mediaType) }
   } catch (error) {
@@ -69,17 +69,17 @@ export async function readSignatures(
   }
 }
 
-/** A registry that hangs and does not listen to the signal must not hold the caller. */
-async function untilAborted<T extends Descriptor | ByteStream>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+/** A registry that hangs and does not listen to the signal must not hold the caller. It is not even asked where the signal has fired. */
+async function untilAborted<T extends Descriptor | ByteStream>(ask: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   throwIfAborted(signal)
-  if (signal === undefined) return promise
+  if (signal === undefined) return ask()
   let onAbort = (): void => {}
   const cut = new Promise<never>((_, reject) => {
     onAbort = () => reject(aborted(signal))
     signal.addEventListener('abort', onAbort, { once: true })
   })
   try {
-    return await Promise.race([promise, cut])
+    return await Promise.race([ask(), cut])
   } finally {
     signal.removeEventListener('abort', onAbort)
   }
