@@ -2,9 +2,18 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { digestAlgorithm, digestHex, diskCache } from '@reflash/core'
-import { type CacheInstance, cacheSuite, journalSuite, registrySuite } from '@reflash/core/conformance'
+import {
+  type CacheInstance,
+  cacheSuite,
+  evidenceVerifierSuite,
+  journalSuite,
+  registrySuite,
+  signatureVerifierSuite,
+} from '@reflash/core/conformance'
 import { memoryCache, memoryJournal, memoryRegistry } from '@reflash/core/testing'
 import { describe, it } from 'vitest'
+import { attachedKey, attachedSignatures } from './support/attached-signatures.ts'
+import { evidenceKey, signedEvidence } from './support/signed-evidence.ts'
 
 const runner = { describe, it }
 const nothing = async (): Promise<void> => {}
@@ -20,6 +29,29 @@ describe('memoryJournal', () => {
 describe('memoryRegistry', () => {
   registrySuite(runner, {
     make: async () => ({ plugin: memoryRegistry(), repositories: ['registry.test/a', 'registry.test/b'], dispose: nothing }),
+  })
+})
+
+describe('attachedSignatures', () => {
+  signatureVerifierSuite(runner, {
+    make: async () => {
+      const { publicKey, sign } = attachedKey()
+      return { plugin: attachedSignatures({ publicKey }), sign, dispose: nothing }
+    },
+    factory: attachedSignatures,
+    options: attachedKey(),
+  })
+})
+
+describe('signedEvidence', () => {
+  evidenceVerifierSuite(runner, {
+    make: async () => {
+      const { trustAnchor, issue } = evidenceKey()
+      const plugin = signedEvidence({ trustAnchor })
+      return { plugin, issue: async (challenge) => issue(challenge), carries: ['deviceId', 'purpose'], dispose: nothing }
+    },
+    factory: signedEvidence,
+    options: evidenceKey(),
   })
 })
 

@@ -1,6 +1,20 @@
 export { type CacheInstance, type CacheSettings, type CacheSuiteOptions, cacheRules, cacheSuite } from './cache-suite.ts'
 export { defineSuite, type Runner } from './define-suite.ts'
+export {
+  type Challenge,
+  type EvidenceVerifierInstance,
+  type EvidenceVerifierSuiteOptions,
+  evidenceVerifierRules,
+  evidenceVerifierSuite,
+} from './evidence-verifier-suite.ts'
 export { type JournalInstance, type JournalSettings, type JournalSuiteOptions, journalRules, journalSuite } from './journal-suite.ts'
 export { type RegistryContent, type RegistryInstance, type RegistrySuiteOptions, registryRules, registrySuite } from './registry-suite.ts'
 export { firstFailure, type RuleResult, runSuite } from './run-suite.ts'
+export {
+  type SignatureVerifierInstance,
+  type SignatureVerifierSuiteOptions,
+  type SignInto,
+  signatureVerifierRules,
+  signatureVerifierSuite,
+} from './signature-verifier-suite.ts'
 export type { Instance, Need, Rule, Scene, Suite, SuiteOptions } from './suite.ts'

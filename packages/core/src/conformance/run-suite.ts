@@ -1,6 +1,7 @@
 import { AssertionError } from 'node:assert/strict'
+import process from 'node:process'
 import type { Instance, Rule, Scene, Suite, SuiteOptions } from './suite.ts'
-import { within } from './within.ts'
+import { nextTurn, within } from './within.ts'
 import { wrapped } from './wrapped.ts'
 
 /** What came of one rule. The second run, on the wrapped plugin, has ids that begin with `wrapped:`. */
@@ -101,6 +102,10 @@ async function play<I extends Instance, S>(
     return undefined
   }
   const failures: unknown[] = []
+  const onUnhandled = (reason: unknown): void => {
+    const message = `${rule.id}: expected that every promise is awaited, found one that rejected unseen, which ends a process: ${messageOf(reason)}`
+    failures.push(new AssertionError({ message }))
+  }
   const guarded = async <T>(work: () => Promise<T>, what: string): Promise<T | undefined> => {
     try {
       return await within(timeoutMs, what, work())
@@ -109,8 +114,11 @@ async function play<I extends Instance, S>(
       return undefined
     }
   }
+  process.on('unhandledRejection', onUnhandled)
   const reason = await guarded(ask, rule.id)
   for (const instance of made.reverse()) await guarded(() => instance.dispose(), `dispose() after ${rule.id}`)
+  await nextTurn()
+  process.off('unhandledRejection', onUnhandled)
   if (failures.length > 0) return { status: 'failed', reason: messageOf(failures[0]), error: failures[0] }
   return reason === undefined ? { status: 'passed' } : { status: 'skipped', reason }
 }
