@@ -85,11 +85,11 @@ describe('a push', () => {
 })
 
 describe('a push that was cut short', () => {
-  test('at any word between engine and device goes on where it was, and ends confirmed once', async () => {
-    const walk = async (cutAt: number): Promise<number> => {
+  test('at any word between engine and device, or at its answer, goes on where it was, and ends confirmed once', async () => {
+    const walk = async (cutAt: number, when: 'before' | 'after' = 'before'): Promise<number> => {
       const from = scene()
       from.release('1.1.0', { filler: `1.1.0\n${'x'.repeat(60)}` })
-      from.unit.breakLine(cutAt)
+      from.unit.breakLine(cutAt, when)
       const first = await from.engine.update(d1).catch((error: unknown) => error)
       if (isOtaError(first)) {
         expect(first.code).toBe('DEVICE_SILENT')
@@ -108,7 +108,10 @@ describe('a push that was cut short', () => {
     }
     const calls = await walk(Number.POSITIVE_INFINITY)
     expect(calls).toBeGreaterThan(9)
-    for (let cutAt = 1; cutAt <= calls; cutAt++) await walk(cutAt)
+    for (let cutAt = 1; cutAt <= calls; cutAt++) {
+      await walk(cutAt)
+      await walk(cutAt, 'after')
+    }
   })
 
   test('before any write of the journal goes on where it was, and ends confirmed once', async () => {
@@ -159,7 +162,7 @@ describe('a push that was cut short', () => {
   test('is finished before anything newer, once it has begun', async () => {
     const { release, engine, unit, clock } = scene()
     release('1.1.0')
-    unit.breakLine(unit.calls.length + 6)
+    unit.breakLine(8)
     await expect(engine.update(d1)).rejects.toMatchObject({ code: 'DEVICE_SILENT' })
     expect(unit.calls).toContain('activate')
     release('1.2.0')
@@ -192,7 +195,7 @@ describe('a push that was cut short', () => {
   test('and no longer verifies is not gone on with: not begun it waits, begun it ends', async () => {
     for (const [cutAt, end, code] of [
       [3, '1 plan passed', 'SIGNATURE_REFUSED/SIGNATURE_NOT_FOUND'],
-      [6, '1 confirm failed', 'PENDING_CONFIRMATION'],
+      [8, '1 confirm failed', 'PENDING_CONFIRMATION'],
     ] as const) {
       const { release, unit, options, signed, outcomes } = scene()
       const { manifest } = release('1.1.0')

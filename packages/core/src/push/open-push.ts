@@ -42,7 +42,8 @@ export async function openPush(scene: PushScene, seen: DeviceState): Promise<Ope
   const { record } = await loadRecord(composition.journal, seen.id, signal)
   const { open } = record
   // What has begun is finished first: beside a half-written or unconfirmed image nothing else can be planned.
-  if (open !== undefined && reference === undefined && open.stage !== 'plan' && open.target === target.name) {
+  const begun = open !== undefined && (open.stage !== 'plan' || seen.installed?.digest === open.digest)
+  if (begun && reference === undefined && open.target === target.name) {
     const adopted = await adopt(scene, seen, open)
     if (adopted !== undefined) return adopted
   }

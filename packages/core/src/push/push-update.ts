@@ -47,11 +47,9 @@ export async function pushUpdate(push: Push): Promise<PushResult> {
   const { release } = opened
   let { open } = opened
   const looks = patience(push)
-  let shown = shownAlready(open, seen)
   for (;;) {
     throwIfAborted(push.signal)
-    const observed = shown ?? (await actOn(push, open, release))
-    shown = undefined
+    const observed = await actOn(push, open, release)
     const { steps, open: after, wentBack } = await recordedIn(push, open, observed)
     const last = steps.at(-1)
     const because = [...(last?.because ?? []), ...wentBack]
@@ -65,13 +63,6 @@ export async function pushUpdate(push: Push): Promise<PushResult> {
     // A driver that has not done its part yet is not looked at again, but called again: by the next push.
     if (open.stage !== 'install' || !(await looks.again())) return { ...result, outcome: 'waiting' }
   }
-}
-
-// A push that was cut after the switch: the device runs the image already, and nothing needs to be written again.
-function shownAlready({ stage, digest, version }: OpenUpdate, { installed }: DeviceState): Observation | undefined {
-  if (stage === 'install' || installed === undefined) return undefined
-  const same = installed.digest === undefined ? installed.version === version : installed.digest === digest
-  return same ? { by: 'check-in', installed } : undefined
 }
 
 // What the device is, as its flash or its agent says; the caller's word for its model counts where the two can be one.

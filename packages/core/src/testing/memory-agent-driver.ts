@@ -1,5 +1,6 @@
 import { throwIfAborted } from '../content/abort.ts'
 import type { Digest } from '../content/digest.ts'
+import type { RunContext } from '../plugin/plugin.ts'
 import type { AgentPort } from '../plugin/ports.ts'
 import type { Driver } from '../plugin/target.ts'
 import type { MemoryAgentPort } from './memory-device.ts'
@@ -7,10 +8,14 @@ import type { MemoryAgentPort } from './memory-device.ts'
 /** The plan of the memory target: which image goes into a slot of which size. */
 export type MemoryPlan = { readonly slotBytes: number; readonly digest: Digest }
 
-/** Drives the agent of a memory device. Its commit point is `activate`: an abort is heeded between chunks and not after it. */
+/**
+ * Drives the agent of a memory device. Its commit point is `activate`: an abort is heeded between chunks and not after it. As every driver
+ * it may be called again for what it has done, because the word that it was done can be lost.
+ */
 export const memoryAgentDriver: Driver<AgentPort, MemoryPlan> = Object.freeze<Driver<AgentPort, MemoryPlan>>({
   probe: (port, context) => port.status(context),
   async deliver({ digest }, image, port, context) {
+    if (await runs(digest, port, context)) return { by: 'report', report: { state: 'downloaded' } }
     const { size } = image.descriptor
     let { offset } = await port.begin({ digest, size }, context)
     for await (const bytes of image.open({ offset })) {
@@ -24,8 +29,8 @@ export const memoryAgentDriver: Driver<AgentPort, MemoryPlan> = Object.freeze<Dr
     }
     return { by: 'report', report: { state: 'downloaded' } }
   },
-  async install(_, port, context) {
-    await port.activate(context)
+  async install({ digest }, port, context) {
+    if (!(await runs(digest, port, context))) await port.activate(context)
     return { by: 'report', report: { state: 'installed' } }
   },
   async confirm({ digest }, port, context) {
@@ -37,6 +42,10 @@ export const memoryAgentDriver: Driver<AgentPort, MemoryPlan> = Object.freeze<Dr
     if (isMemoryPort(port)) await port.rollback()
   },
 })
+
+async function runs(digest: Digest, port: AgentPort, context: RunContext): Promise<boolean> {
+  return (await port.status(context)).installed?.digest === digest
+}
 
 function isMemoryPort(port: AgentPort): port is MemoryAgentPort {
   return 'rollback' in port

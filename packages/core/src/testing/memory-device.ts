@@ -32,8 +32,11 @@ export interface MemoryDevice {
   state(): DeviceState
   /** Every call of its port so far, such as `begin` or `write 65536`. */
   readonly calls: readonly string[]
-  /** Lets the line break in place of the nth call from now on, 1 being the next; what was written before stays. */
-  breakLine(atCall: number): void
+  /**
+   * Lets the line break at the nth call from now on, 1 being the next: before the device hears of it, or `after` it has done it, so that only
+   * its answer is lost. What was written stays.
+   */
+  breakLine(atCall: number, when?: 'before' | 'after'): void
   port(): MemoryAgentPort
 }
 
@@ -50,13 +53,18 @@ export function memoryDevice(options: MemoryDeviceOptions): MemoryDevice {
   let pending = false
   let staged: { readonly digest: Digest; readonly size: number; bytes: Uint8Array } | undefined
   let breaksAt = Number.POSITIVE_INFINITY
+  let breaksWhen: 'before' | 'after' = 'before'
 
-  function enter(call: string): void {
-    if (calls.length + 1 >= breaksAt) {
-      breaksAt = Number.POSITIVE_INFINITY
-      throw fail('DEVICE_SILENT', `device ${id}: expected an answer to "${call}", found the line broken`)
-    }
+  /** One word over the line and its answer, unless it breaks. */
+  async function over<T>(call: string, act: () => T): Promise<T> {
+    const isCut = calls.length + 1 === breaksAt
+    const cut = (): Error => fail('DEVICE_SILENT', `device ${id}: expected an answer to "${call}", found the line broken`)
+    if (isCut) breaksAt = Number.POSITIVE_INFINITY
+    if (isCut && breaksWhen === 'before') throw cut()
     calls.push(call)
+    const result = act()
+    if (isCut) throw cut()
+    return result
   }
 
   function goBack(): void {
@@ -75,46 +83,46 @@ export function memoryDevice(options: MemoryDeviceOptions): MemoryDevice {
     return { id, model, installed }
   }
 
+  function begin(digest: Digest, size: number): { readonly offset: number } {
+    if (pending) throw fail('PLAN_REFUSED', `device ${id}: expected a running image that was kept, found one on trial`)
+    if (staged?.digest !== digest) staged = { digest, size, bytes: new Uint8Array() }
+    return { offset: staged.bytes.length }
+  }
+
+  function write(offset: number, bytes: Uint8Array): void {
+    const next = staged?.bytes.length
+    if (staged === undefined || offset !== next || bytes.length > maxChunkBytes) {
+      const found = `${bytes.length} at ${offset}`
+      throw fail('INVALID_RANGE', `device ${id}: expected at most ${maxChunkBytes} bytes at ${next ?? 'no offset'}, found ${found}`)
+    }
+    staged.bytes = concat([staged.bytes, bytes])
+  }
+
+  function activate(): void {
+    if (staged === undefined || digestOf(staged.bytes) !== staged.digest)
+      throw fail('DIGEST_MISMATCH', `device ${id}: expected a whole image, found less`)
+    previous = running
+    running = staged.bytes
+    staged = undefined
+    pending = true
+    looks = 0
+  }
+
+  function look(): DeviceState {
+    looks += 1
+    if (pending && selfTest === 'fails') goBack()
+    if (pending && selfTest === 'passes' && looks > 1) pending = false
+    return state()
+  }
+
   const port = (): MemoryAgentPort => ({
     deviceId: id,
     maxChunkBytes,
-    async begin({ digest, size }) {
-      enter('begin')
-      if (pending) throw fail('PLAN_REFUSED', `device ${id}: expected a running image that was kept, found one on trial`)
-      if (staged?.digest !== digest) staged = { digest, size, bytes: new Uint8Array() }
-      return { offset: staged.bytes.length }
-    },
-    async write(offset, bytes) {
-      enter(`write ${offset}`)
-      if (staged === undefined || offset !== staged.bytes.length || bytes.length > maxChunkBytes) {
-        throw fail(
-          'INVALID_RANGE',
-          `device ${id}: expected at most ${maxChunkBytes} bytes at ${staged?.bytes.length ?? 'none'}, found ${bytes.length} at ${offset}`,
-        )
-      }
-      staged.bytes = concat([staged.bytes, bytes])
-    },
-    async activate() {
-      enter('activate')
-      if (staged === undefined || digestOf(staged.bytes) !== staged.digest)
-        throw fail('DIGEST_MISMATCH', `device ${id}: expected a whole image, found less`)
-      previous = running
-      running = staged.bytes
-      staged = undefined
-      pending = true
-      looks = 0
-    },
-    async status() {
-      enter('status')
-      looks += 1
-      if (pending && selfTest === 'fails') goBack()
-      if (pending && selfTest === 'passes' && looks > 1) pending = false
-      return state()
-    },
-    async rollback() {
-      enter('rollback')
-      goBack()
-    },
+    begin: ({ digest, size }) => over('begin', () => begin(digest, size)),
+    write: (offset, bytes) => over(`write ${offset}`, () => write(offset, bytes)),
+    activate: () => over('activate', activate),
+    status: () => over('status', look),
+    rollback: () => over('rollback', goBack),
     async [Symbol.asyncDispose]() {
       calls.push('dispose')
     },
@@ -128,8 +136,9 @@ export function memoryDevice(options: MemoryDeviceOptions): MemoryDevice {
     },
     state,
     calls,
-    breakLine(atCall) {
+    breakLine(atCall, when = 'before') {
       breaksAt = calls.length + atCall
+      breaksWhen = when
     },
     port,
   })
