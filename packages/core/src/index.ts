@@ -36,7 +36,15 @@ export { coreErrors, fail as coreError } from './core-errors.ts'
 export { createEngine, type Engine, type EngineOptions, type PushResult } from './engine.ts'
 export type { ErrorEntry, ErrorFactory, ErrorOptions, ErrorTable, Fault, Reason, Stage } from './errors.ts'
 export { errorsOf, isOtaError, OtaError } from './errors.ts'
-export type { Events, OtaEvent } from './events.ts'
+export type {
+  ComposedEvent,
+  DeviceEvent,
+  Events,
+  OtaEvent,
+  ProgressEvent,
+  RegistryEvent,
+  ReleaseEvent,
+} from './events.ts'
 export { createGateway, type RunningGateway } from './gateway.ts'
 export type { Authenticator, Credentials } from './plugin/authenticator.ts'
 export type { Body, ByteRange, Cache, FileRange, HeldImage } from './plugin/cache.ts'
