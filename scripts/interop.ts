@@ -40,13 +40,14 @@ function peerStep(peer: Peer): Step {
 
 function nodeStep({ version, executable }: Peer): Step {
   return {
-    name: `the packed packages and the whole suite under Node ${version}`,
+    name: `the packed packages, and the whole suite where the gate does not run it, under Node ${version}`,
     async run() {
       const packed = await packAll(join(temporary, `packed-${version}`))
       const folder = join(temporary, `consumer-${version}`)
       await installTarballs(packed, folder)
       const used = await useTarballs(packed, folder, executable)
-      const suite = await vitest(`node-${version}`, executable)
+      // The gate runs the suite under the repository's own Node.
+      const suite = version === process.versions.node ? passed(0) : await vitest(`node-${version}`, executable)
       nodes.push({ version, entryPoints: used.passed, tests: suite.passed })
       return sum([used, suite])
     },

@@ -47,7 +47,7 @@ export async function interopPage({ date, tools, debianPackages, tests, nodes }:
     '',
     '| Node | entry points and commands | tests |',
     '|---|---|---|',
-    ...nodes.map(({ version, entryPoints, tests: count }) => `| ${version} | ${entryPoints} | ${count} |`),
+    ...nodes.map(({ version, entryPoints, tests: count }) => `| ${version} | ${entryPoints} | ${count === 0 ? 'by the gate' : count} |`),
   ]
   return `${lines.join('\n')}\n`
 }
