@@ -5,16 +5,8 @@ import { installDebianPeers } from './gate/debian-packages.ts'
 import { bundleForBrowser, checkTarballs, installTarballs, packAll, typeTarballs, useTarballs } from './gate/packages.ts'
 import { runCommand } from './gate/run-command.ts'
 import { failed, passed, runSteps, type Step, sum } from './gate/steps.ts'
-import { type AllowedSkip, countReport } from './gate/vitest-report.ts'
+import { countReport } from './gate/vitest-report.ts'
 import { root, workspacesIn } from './workspaces.ts'
-
-// What may be skipped although this is the gate, each with its reason. Empty is the aim.
-const allowedSkips: readonly AllowedSkip[] = [
-  {
-    test: /^packages\/core\/test\/conformance\.test\.ts > .*\(only with /,
-    reason: 'the published suites skip a rule where a plugin lacks the power it is about: what lives in memory survives no restart',
-  },
-]
 
 process.chdir(root)
 const temporary = mkdtempSync(join(tmpdir(), 'reflash-gate-'))
@@ -37,7 +29,7 @@ const tests: Step = {
     const report = join(temporary, 'tests.json')
     const command = ['vitest', 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
     await runCommand(command, { live: true })
-    return countReport(report, allowedSkips)
+    return countReport(report)
   },
 }
 

@@ -3,11 +3,19 @@ import { relative } from 'node:path'
 import type { Count } from './steps.ts'
 
 /** A skip that is allowed: every other one fails the gate, because there the peers and vectors are all present. */
-export interface AllowedSkip {
+interface AllowedSkip {
   /** File and full name of the test, `file > name`, or a part of both. */
   readonly test: RegExp
   readonly reason: string
 }
+
+// What may be skipped although this is the gate, each with its reason. Empty is the aim.
+const allowedSkips: readonly AllowedSkip[] = [
+  {
+    test: /^packages\/core\/test\/conformance\.test\.ts > .*\(only with /,
+    reason: 'the published suites skip a rule where a plugin lacks the power it is about: what lives in memory survives no restart',
+  },
+]
 
 interface TestResult {
   readonly fullName: string
@@ -27,7 +35,7 @@ interface Report {
 }
 
 /** Counts a run of vitest from its JSON report; a skip that is not allowed and a run without tests are failures. */
-export function countReport(file: string, allowed: readonly AllowedSkip[] = []): Count {
+export function countReport(file: string): Count {
   const report = read(file)
   let passed = 0
   let skipped = 0
@@ -39,8 +47,11 @@ export function countReport(file: string, allowed: readonly AllowedSkip[] = []):
       const name = `${path} > ${test.fullName}`
       if (test.status === 'passed') passed += 1
       else if (test.status === 'failed') failures.push(`${name}\n${test.failureMessages?.join('\n') ?? ''}`)
-      else if (allowed.some((skip) => skip.test.test(name))) skipped += 1
-      else failures.push(`${name}: was ${test.status}; install what it needs, or allow the skip by name with a reason in scripts/gate.ts`)
+      else if (allowedSkips.some((skip) => skip.test.test(name))) skipped += 1
+      else
+        failures.push(
+          `${name}: was ${test.status}; install what it needs, or allow the skip by name with a reason in scripts/gate/vitest-report.ts`,
+        )
     }
   }
   if (passed === 0 && failures.length === 0) failures.push('no test ran')
