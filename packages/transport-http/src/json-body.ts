@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { Json } from '@reflash/core'
 import { fail } from './http-errors.ts'
-import type { HttpRequest } from './http-message.ts'
+import { type HttpRequest, jsonType } from './http-message.ts'
 
 export type JsonObject = { readonly [key: string]: unknown }
 
@@ -22,8 +22,9 @@ export async function jsonBody(request: HttpRequest, limitBytes: number): Promis
 }
 
 function isJson(type: string): boolean {
+  if (type === jsonType) return true
   const semicolon = type.indexOf(';')
-  return (semicolon < 0 ? type : type.slice(0, semicolon)).trim().toLowerCase() === 'application/json'
+  return (semicolon < 0 ? type : type.slice(0, semicolon)).trim().toLowerCase() === jsonType
 }
 
 /**
