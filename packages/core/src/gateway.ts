@@ -7,7 +7,7 @@ import { healthOf } from './gateway/health-of.ts'
 import { createPins, type Pin } from './gateway/pins.ts'
 import { representationOf } from './gateway/representation.ts'
 import { beginUpdate, changeAttributes, endUnheard, journeyContext, releaseOf, reportUpdate } from './journey/journeys.ts'
-import { newUpdate } from './journey/open-update.ts'
+import { type NewUpdate, newUpdate } from './journey/open-update.ts'
 import { readReport } from './journey/read-report.ts'
 import { checkPrincipal, readAttributes } from './journey/reported-state.ts'
 import type { Principal } from './plugin/device.ts'
@@ -63,12 +63,8 @@ export function createGateway(from: ReflashOptions | Composition): RunningGatewa
       if (pin !== undefined) {
         const { planned, seq } = pin
         const target = targetOf(planned.admitted.device, targets)
-        await beginUpdate(
-          context,
-          who.deviceId,
-          newUpdate(seq, planned, target, { reports: false, policy: policy.revision }),
-          planned.because,
-        )
+        const make = (): NewUpdate => newUpdate(seq, planned, target, { reports: false, policy: policy.revision })
+        await beginUpdate(context, who.deviceId, imageOf(release).image.descriptor.digest, make, planned.because)
       }
       return { representation: representationOf(release), body }
     },

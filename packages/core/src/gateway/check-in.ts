@@ -20,7 +20,7 @@ import { admit } from '../update/admit.ts'
 import type { Admitted, Planned, Presented } from '../update/device-line.ts'
 import { plan } from '../update/plan.ts'
 import { deviceState } from './device-state.ts'
-import type { Pins } from './pins.ts'
+import { type Pins, type Question, sameQuestion } from './pins.ts'
 import { offerOf } from './representation.ts'
 import { unfit, withdrawn } from './withdrawn.ts'
 
@@ -64,6 +64,9 @@ export function createCheckIn(composition: Composition, context: JourneyContext,
     const listed = catalog.versions(repositoryOf(options.repository, device), signal)
     const snapshot = listed instanceof Promise ? await listed : listed
     if (upToDate(snapshot, device)) return told(visit, upToDateAnswer)
+    const asked: Question = { said, snapshot, version: stored.version }
+    const pin = reports || policy.attestation !== 'none' ? undefined : pins.get(device.id)
+    if (pin !== undefined && sameQuestion(pin.asked, asked)) return pin.answer
     const admission = await admitted(visit, device)
     if (!('proof' in admission)) return told(visit, admission)
     const seq = record.seq + 1
@@ -77,8 +80,10 @@ export function createCheckIn(composition: Composition, context: JourneyContext,
         presented: admission.presented,
       })
       await openUpdate(context, device.id, stored, update, planned.because)
-    } else pins.set(device.id, { planned, seq })
-    return { offer: offerOf(seq, planned.release), pollAfterMs: pollMs, because: planned.because }
+    }
+    const answer: CheckInAnswer = Object.freeze({ offer: offerOf(seq, planned.release), pollAfterMs: pollMs, because: planned.because })
+    if (!reports) pins.set(device.id, { planned, seq, answer, asked })
+    return answer
   }
 
   // What a silent device is told of nothing, it downloads nothing of.

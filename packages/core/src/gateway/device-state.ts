@@ -8,6 +8,8 @@ import type { DeviceState } from '../plugin/device.ts'
  */
 export function deviceState(id: string, said: ReportedState, record: DeviceRecord): DeviceState {
   const { installed } = said
+  // Nearly every check-in: nothing is known beside what is said.
+  if (record.attributes === undefined && (installed?.digest === undefined || record.history.length === 0)) return { ...said, id }
   const version = knownVersion(record, installed?.digest)
   return {
     ...said,

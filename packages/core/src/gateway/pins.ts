@@ -1,10 +1,23 @@
 import { recentlyUsed } from '../catalog/recently-used.ts'
+import type { Snapshot } from '../catalog/tag-shelves.ts'
+import type { ReportedState } from '../journey/reported-state.ts'
+import type { CheckInAnswer } from '../plugin/gateway.ts'
 import type { Planned } from '../update/device-line.ts'
 
 /** What the last check-in of a device that does not report was told: its next download is of exactly that. */
 export interface Pin {
   readonly planned: Planned
   readonly seq: number
+  readonly answer: CheckInAnswer
+  readonly asked: Question
+}
+
+/** All that the answer to a silent device depends on. */
+export interface Question {
+  readonly said: ReportedState
+  readonly snapshot: Snapshot
+  /** Of the device's record. */
+  readonly version: string | null
 }
 
 export interface Pins {
@@ -31,4 +44,12 @@ export function createPins(clock: () => Date): Pins {
       else pins.set(deviceId, { pin, at: clock().getTime() })
     },
   }
+}
+
+/** Whether the answer to one question is the answer to the other: a fleet that asks every few seconds is planned for once per snapshot. */
+export function sameQuestion(a: Question, b: Question): boolean {
+  if (a.snapshot !== b.snapshot || a.version !== b.version || a.said.model !== b.said.model) return false
+  const [one, other] = [a.said.installed, b.said.installed]
+  if (one?.version !== other?.version || one?.digest !== other?.digest || one?.state !== other?.state) return false
+  return a.said.attributes === undefined && b.said.attributes === undefined
 }

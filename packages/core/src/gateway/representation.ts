@@ -19,12 +19,9 @@ export function representationOf(release: Release): Representation {
 /** What a device is told of a release. */
 export function offerOf(seq: number, release: Release): Offer {
   const representation = representationOf(release)
-  return {
-    seq,
-    version: release.held.verified.version,
-    mode: 'forced',
-    components: [{ component: imageOf(release).component, yields: representation.descriptor.digest, representations: [representation] }],
-  }
+  const { component } = imageOf(release)
+  const only = Object.freeze({ component, yields: representation.descriptor.digest, representations: Object.freeze([representation]) })
+  return Object.freeze({ seq, version: release.held.verified.version, mode: 'forced', components: Object.freeze([only]) })
 }
 
 // A title comes from the registry and goes into a header: keep what is harmless.

@@ -1,5 +1,6 @@
 import { recentlyUsed } from '../catalog/recently-used.ts'
 import type { Composition } from '../composition.ts'
+import type { Digest } from '../content/digest.ts'
 import type { Json } from '../content/json.ts'
 import { parsePlatform } from '../content/platform.ts'
 import { fail } from '../core-errors.ts'
@@ -50,13 +51,19 @@ export async function openUpdate(
  * Opens the update of a device that does not report, when its download begins. Does nothing where its last update of this image ended just
  * so, or is open, or where a dialect that does report has begun another.
  */
-export async function beginUpdate(context: JourneyContext, deviceId: string, update: NewUpdate, because: readonly Reason[]): Promise<void> {
+export async function beginUpdate(
+  context: JourneyContext,
+  deviceId: string,
+  digest: Digest,
+  make: () => NewUpdate,
+  because: readonly Reason[],
+): Promise<void> {
   const begun = await changeRecord(context.journal, deviceId, (record) => {
     const { open, history } = record
-    const same =
-      open === undefined ? history[0]?.outcome === 'unobserved' && history[0].digest === update.digest : open.digest === update.digest
+    const same = open === undefined ? history[0]?.outcome === 'unobserved' && history[0].digest === digest : open.digest === digest
     if (same || (open?.reports === true && (open.stage !== 'plan' || open.told !== undefined))) return { record, result: undefined }
     const now = context.clock()
+    const update = make()
     const ended = closed(record, 'superseded', [{ code: 'SUPERSEDED', message: `${update.version} is downloaded instead` }], now, false)
     const next = { ...update, seq: record.seq + 1 }
     return { record: opened(ended, next, now), result: next }

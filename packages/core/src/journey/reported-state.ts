@@ -21,6 +21,8 @@ const mediaTypeLength = 128
 /** What a device said of itself, as far as it may say anything. */
 export type ReportedState = Partial<Omit<DeviceState, 'id'>>
 
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
 /** @throws `INVALID_STATE` where a principal's device id could not stand in a journal key or a URL */
 export function checkPrincipal({ deviceId }: Pick<Principal, 'deviceId'>): void {
   if (!isDeviceId(deviceId)) throw invalid(`a device id of at most 128 letters, digits and . _ : + = @ -, found ${quoted(deviceId)}`)
@@ -34,11 +36,12 @@ export function readState({ model, installed, attributes }: ReportedState): Repo
   if (model !== undefined && (typeof model !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9._ -]{0,63}$/.test(model))) {
     throw invalid(`a model of at most 64 letters, digits and . _ -, found ${quoted(model)}`)
   }
-  return Object.freeze({
-    ...(model === undefined ? {} : { model }),
-    ...(installed === undefined ? {} : { installed: readInstalled(installed) }),
-    ...(attributes === undefined ? {} : { attributes: readAttributes(attributes) }),
-  })
+  // Assigned one by one: every check-in of an idle fleet comes through here, and spreads cost more than all the checks.
+  const said: Mutable<ReportedState> = {}
+  if (model !== undefined) said.model = model
+  if (installed !== undefined) said.installed = readInstalled(installed)
+  if (attributes !== undefined) said.attributes = readAttributes(attributes)
+  return said
 }
 
 function readInstalled(installed: Installed): Installed {
@@ -49,7 +52,10 @@ function readInstalled(installed: Installed): Installed {
     throw invalid(`installed.digest to be sha256:<64 hex digits> or its like, found ${quoted(digest)}`)
   if (state !== undefined && state !== 'pending' && state !== 'confirmed')
     throw invalid(`installed.state to be pending or confirmed, found ${quoted(state)}`)
-  return Object.freeze({ version, ...(digest === undefined ? {} : { digest }), ...(state === undefined ? {} : { state }) })
+  const read: Mutable<Installed> = { version }
+  if (digest !== undefined) read.digest = digest
+  if (state !== undefined) read.state = state
+  return read
 }
 
 /** @throws `INVALID_STATE` */
