@@ -102,6 +102,7 @@ async function inspect(image: HeldImage, { signal }: RunContext) {
 }
 
 async function measure(image: HeldImage, { signal }: RunContext): Promise<Measurement> {
+  throwIfAborted(signal)
   const startBytes = headerBytes + 8 + appDescriptionBytes
   const start = await collect(image.open({ offset: 0, length: Math.min(startBytes, image.descriptor.size) }), startBytes)
   const chip = start.length < headerBytes ? undefined : parseImageHeader(start).chip

@@ -108,8 +108,9 @@ async function install(plan: Esp32Plan, port: FlashPort, layout: FlashLayout, st
   const isThere = running !== undefined && (await runs(layout, plan, port, context))
   const seen = stateOfRunning(layout)
   // Done before. A second reset would take an image that is testing itself for one that failed.
-  if (isThere && (seen !== undefined || !isOtaSlot(running)) && seen !== 'new') return installed
-  if (seen !== 'new' || !isThere) {
+  if (isThere && (seen === 'pending-verify' || seen === 'valid' || !isOtaSlot(running))) return installed
+  // Selected before. Whether the reset came as well shows only where the bootloader changes the state; without rollback it does no harm again.
+  if (!isThere || (seen !== 'new' && seen !== 'undefined')) {
     // On a blank device the bootloader starts whatever slot is whole: even so it is to be selected, and tested.
     const slot = isThere ? running : targetOf(plan, layout)
     await expectContent(plan, slot, port, context)
