@@ -74,7 +74,7 @@ function policyProblems({ policy = {}, attestation, targets }: ReflashOptions): 
   // The journal remembers so many ends of a device's updates: what is above could never be reached.
   if (attempts !== undefined && !(Number.isInteger(attempts) && attempts >= 1 && attempts <= historyLimit))
     problems.push(`policy.attempts: expected a whole number from 1 to ${historyLimit}, found ${String(attempts)}`)
-  if (demanded === undefined || demanded === 'none') return problems
+  if (demanded !== 'before' && demanded !== 'proven') return problems
   if (Array.isArray(attestation) && attestation.every((verifier) => !(verifier?.mediaTypes?.length > 0)))
     problems.push(`policy.attestation: "${demanded}" needs an evidence verifier, found unattestedDevices()`)
   const silent = Array.isArray(targets) ? targets.filter((target) => target?.measure === undefined).map((target) => target?.name) : []

@@ -290,4 +290,5 @@ export const coreErrors = {
   },
 } as const
 
+/** Makes the errors of core: a code that is not in `coreErrors` does not compile. */
 export const fail = errorsOf(coreErrors)

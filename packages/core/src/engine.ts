@@ -26,6 +26,7 @@ export interface Engine {
   update(device: Device, options?: CallOptions & { readonly reference?: string }): Promise<PushResult>
 }
 
+/** A composition with the transports that it pushes over. */
 export interface EngineOptions extends ReflashOptions {
   /** At least one with `connect`. */
   readonly transports: readonly Transport[]

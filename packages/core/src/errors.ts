@@ -26,8 +26,10 @@ export interface ErrorEntry {
   readonly next: string
 }
 
+/** The codes of one package. */
 export type ErrorTable = Readonly<Record<string, ErrorEntry>>
 
+/** What an error carries beside its code and message. */
 export interface ErrorOptions {
   readonly stage?: Stage
   /** Plain facts for machines; never a secret. */
@@ -67,6 +69,7 @@ export class OtaError extends Error {
   }
 }
 
+/** Makes the errors of one package. */
 export type ErrorFactory<T extends ErrorTable> = (code: keyof T & string, message: string, options?: ErrorOptions) => OtaError
 
 /** Makes the error factory of one package from its table, so that a code cannot be thrown that is not documented. */
@@ -74,6 +77,7 @@ export function errorsOf<const T extends ErrorTable>(table: T): ErrorFactory<T> 
   return (code, message, options) => new OtaError(code, (table[code] as ErrorEntry).fault, message, options)
 }
 
+/** Whether something thrown is an error of reflash. */
 export function isOtaError(error: unknown): error is OtaError {
   return error instanceof OtaError
 }

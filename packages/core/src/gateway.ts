@@ -26,6 +26,13 @@ const never = new AbortController().signal
  * Makes the door for devices that pull: it decides what each is offered and judges what each shows, through the same rooms as a push.
  * A report counts once it is begun: its signal is heeded before, and not while it is written.
  * @throws `INVALID_COMPOSITION`
+ * @example
+ * const gateway = createGateway(composition)
+ * const { offer, because } = await gateway.checkIn(who, { model: 'board', installed: { version: '1.0.0' } })
+ * if (offer !== undefined) {
+ *   const { body, representation } = await gateway.read(who, offer.seq)
+ *   await gateway.report(who, offer.seq, { state: 'installed' })
+ * }
  */
 export function createGateway(from: ReflashOptions | Composition): RunningGateway {
   const composition = 'catalog' in from ? from : compose(from)

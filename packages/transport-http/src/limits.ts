@@ -49,8 +49,8 @@ export const defaultHttpLimits: HttpLimits = Object.freeze({
   reportBytes: 16 * 1024,
   // esp_https_ota asks for one; multipart clients for a handful.
   ranges: 16,
-  // 256 transfers at full speed, 4096 slow ones.
-  bufferBytes: 64 * 1024 * 1024,
+  // 128 transfers at full speed, or 2048 slow ones; more take turns.
+  bufferBytes: 32 * 1024 * 1024,
   // NB-IoT in bad reception still gets 1 KiB/s.
   minBytesPerSecond: 512,
   // Rides out a change of the radio cell.

@@ -1,6 +1,6 @@
 import { fail } from '../core-errors.ts'
 
-/** @throws `ABORTED` where the signal has fired. */
+/** Goes on where nobody has cancelled. @throws `ABORTED` where the signal has fired */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw aborted(signal)
 }

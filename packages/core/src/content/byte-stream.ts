@@ -26,6 +26,7 @@ export async function collect(stream: ByteStream, limitBytes: number, what = 'co
   return chunks.length === 1 ? (chunks[0] as Uint8Array) : concat(chunks, size)
 }
 
+/** One array of all chunks, `size` bytes long. */
 export function concat(chunks: readonly Uint8Array[], size = chunks.reduce((sum, chunk) => sum + chunk.length, 0)): Uint8Array {
   const whole = new Uint8Array(size)
   let offset = 0

@@ -15,6 +15,7 @@ export interface CheckedContent {
   readonly crc32: number
 }
 
+/** Who is told of a pass, and what ends it. */
 export interface CheckedOptions {
   /** Called once, when everything has been checked and before the last chunk is passed on. */
   readonly onDone?: (content: CheckedContent) => void

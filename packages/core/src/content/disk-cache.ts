@@ -9,6 +9,7 @@ import type { Descriptor } from './descriptor.ts'
 import type { Digest } from './digest.ts'
 import { checkSize, type DiskStoreOptions, diskStore } from './disk-store.ts'
 
+/** Where a disk cache lies, and how much it may hold. */
 export interface DiskCacheOptions {
   /** Made where it is missing, and used by this cache alone. */
   readonly directory: string

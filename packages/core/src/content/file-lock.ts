@@ -1,6 +1,7 @@
 import { closeSync, openSync } from 'node:fs'
 import { loadSqlite } from './sqlite.ts'
 
+/** A lock file that is held. */
 export interface FileLock {
   release(): void
 }

@@ -24,6 +24,7 @@ export function parsePlatform(text: string): Platform {
   return { os: os as string, architecture: architecture as string, ...(variant === undefined ? {} : { variant }) }
 }
 
+/** Whether two platforms are the same in os, architecture and variant. */
 export function samePlatform(a: Platform, b: Platform): boolean {
   return a.os === b.os && a.architecture === b.architecture && (a.variant ?? '') === (b.variant ?? '')
 }

@@ -37,6 +37,7 @@ export function parseReference(text: string): Reference {
   return { repository, ...(tag === undefined ? {} : { tag }), ...(pinned ? { digest: digest as Digest } : {}) }
 }
 
+/** Writes a reference: what `parseReference` reads back. */
 export function formatReference({ repository, tag, digest }: Reference): string {
   return `${repository}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`
 }

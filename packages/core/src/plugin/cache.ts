@@ -12,6 +12,7 @@ export interface FileRange {
   readonly length: number
 }
 
+/** A part of an image. */
 export interface ByteRange {
   readonly offset: number
   /** Bytes; to the end where absent. */

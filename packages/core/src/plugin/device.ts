@@ -15,6 +15,7 @@ export interface Installed {
   readonly state?: 'pending' | 'confirmed'
 }
 
+/** A device as it is known now: what it runs, and what it says of itself. */
 export interface DeviceState extends Device {
   readonly installed?: Installed
   readonly attributes?: Readonly<Record<string, Json>>

@@ -7,6 +7,7 @@ export interface Evidence {
   readonly body: Uint8Array
 }
 
+/** Digests of what runs in one environment of a device. RFC 9334; draft-ietf-rats-corim. */
 export interface Measurement {
   readonly environment: Readonly<Record<string, string | number>>
   /** `hashAlg` is `sha256`, `sha384` or `sha512`; `digest` lower case hex. */
@@ -14,6 +15,7 @@ export interface Measurement {
   readonly svn?: number
 }
 
+/** What evidence is asked for. What is given for one purpose proves nothing for another. */
 export type Purpose = 'enrol' | 'admit' | 'confirm'
 
 /** The appraisal of evidence. It proves nothing for another purpose, device or nonce. Tiers: draft-ietf-rats-ar4si. */
@@ -32,6 +34,7 @@ export interface AttestationResult {
   readonly expires: Date
 }
 
+/** What evidence is judged by. */
 export interface AppraiseContext extends RunContext {
   readonly nonce: Uint8Array
   readonly purpose: Purpose

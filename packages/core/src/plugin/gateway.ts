@@ -19,6 +19,7 @@ export interface Representation {
   readonly base?: Digest
 }
 
+/** One image of an offer, and the ways in which it travels. */
 export interface OfferedComponent {
   readonly component: string
   /** Digest of the image that the device holds afterwards. */
@@ -35,6 +36,10 @@ export interface Offer {
   readonly components: readonly OfferedComponent[]
 }
 
+/**
+ * What a device is to do next, and why. `wants` evidence comes with a `challenge` that the next check-in answers; `cancel` is the number of
+ * an offer that is taken back.
+ */
 export interface CheckInAnswer {
   readonly offer?: Offer
   readonly cancel?: number
@@ -52,12 +57,14 @@ export interface CheckInOptions extends CallOptions {
 /** The offer by number, or `current`: what the last check-in of this device offered, pinned (OtaFlux: /version, then /firmware). */
 export type OfferRef = number | 'current'
 
+/** Which part of an image is read, in which coding. Bytes. */
 export interface ReadOptions extends CallOptions {
   readonly offset?: number
   readonly length?: number
   readonly coding?: string
 }
 
+/** How the parts of a server do: `stale` is served from what is known. */
 export interface Health {
   readonly status: 'ok' | 'degraded'
   readonly parts: Readonly<Record<string, { readonly status: 'ok' | 'stale' | 'down' | 'unknown'; readonly reason?: string }>>

@@ -11,6 +11,7 @@ export interface Plugin<K extends string> {
   close?(): Promise<void>
 }
 
+/** What every call takes. */
 export interface CallOptions {
   readonly signal?: AbortSignal
 }

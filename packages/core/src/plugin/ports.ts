@@ -33,6 +33,7 @@ export interface AgentPort extends AsyncDisposable {
   status(context: RunContext): Promise<DeviceState>
 }
 
+/** A way to one device, until it is disposed: its port, who is at the other end, and its evidence, where the wire can carry any. */
 export interface Connection<K extends keyof Ports> extends AsyncDisposable {
   readonly port: Ports[K]
   readonly principal: Principal

@@ -11,6 +11,7 @@ export interface Subject {
   readonly manifest: Descriptor
 }
 
+/** What a verifier found. */
 export interface VerificationResult {
   /** The bytes that the signature covers: a signed root index covers its children. */
   readonly covers: 'root' | 'manifest'
@@ -19,6 +20,7 @@ export interface VerificationResult {
   readonly signer?: { readonly identity: string; readonly issuer?: string }
 }
 
+/** What a verifier may read: content is held in the cache, at most 4 MiB each, so that verification works while the registry is down. */
 export interface VerifyContext extends RunContext {
   readonly from: Pick<Registry, 'fetch' | 'referrers' | 'resolve'>
   /** The verifier's own durable memory (TUF versions, bindings), apart from every other plugin's. */

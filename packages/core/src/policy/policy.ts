@@ -1,12 +1,12 @@
 /** What one composition demands of every update. */
 export interface Policy {
-  /** Changes whenever an older decision must not be believed any more. */
+  /** Changes whenever an older decision must not be believed any more: offers that no device has begun are decided anew. */
   readonly revision: string
   /** `none`: not asked. `before`: evidence before an update. `proven`: also fresh evidence of the new image before `confirmed`. */
   readonly attestation: 'none' | 'before' | 'proven'
-  /** `stable` admits no pre-release; another name admits stable versions and its own pre-releases. */
+  /** `stable` admits no pre-release; another name admits stable versions and its own pre-releases. The first word of a pre-release. */
   readonly channel: string
-  /** How often one device may try one image before it is no longer offered. */
+  /** How often one device may try one image in vain before it is no longer offered, until anything else is confirmed. 1 to 16. */
   readonly attempts: number
   /** Milliseconds that a device may go on showing its old version after it said `installed`. */
   readonly bootGraceMs: number
@@ -14,6 +14,7 @@ export interface Policy {
   readonly confirmWithinMs: number
 }
 
+/** What holds where a composition says nothing else. */
 export const defaultPolicy: Policy = Object.freeze({
   revision: '1',
   attestation: 'none',

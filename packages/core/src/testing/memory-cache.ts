@@ -7,6 +7,7 @@ import { singleFlight } from '../content/single-flight.ts'
 import { fail } from '../core-errors.ts'
 import type { ByteRange, Cache, HeldImage } from '../plugin/cache.ts'
 
+/** How much a memory cache may hold. */
 export interface MemoryCacheOptions {
   /** Bytes of all held content together; 64 MiB where absent, which is plenty for tests. */
   readonly limitBytes?: number

@@ -5,6 +5,7 @@ import type { DeviceState } from '../plugin/device.ts'
 import type { Evidence } from '../plugin/evidence-verifier.ts'
 import type { AgentPort } from '../plugin/ports.ts'
 
+/** What a memory device is, and how it behaves. */
 export interface MemoryDeviceOptions {
   readonly id: string
   /** `board` where absent. */

@@ -4,6 +4,7 @@ import { fail } from '../core-errors.ts'
 import type { Journal } from '../plugin/journal.ts'
 import { checkJournalKey, checkJournalPrefix, journalExpiry, journalText } from '../plugin/journal-entry.ts'
 
+/** What a memory journal tells the time by. */
 export interface MemoryJournalOptions {
   /** The clock that expiry is judged by; the system's where absent. */
   readonly now?: () => Date

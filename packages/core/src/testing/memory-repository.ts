@@ -5,6 +5,7 @@ import { firmwareArtifactType, annotations as keys, mediaTypes } from '../conten
 import { formatPlatform } from '../content/platform.ts'
 import { isOtaError } from '../errors.ts'
 
+/** One layer of an artifact in memory. */
 export interface MemoryLayer {
   readonly content: Uint8Array
   readonly mediaType?: string
@@ -26,6 +27,7 @@ export interface MemoryArtifact {
   readonly subject?: Descriptor
 }
 
+/** An index to put into a memory registry. */
 export interface MemoryIndex {
   readonly manifests: readonly Descriptor[]
   readonly tag?: string
@@ -34,6 +36,7 @@ export interface MemoryIndex {
   readonly subject?: Descriptor
 }
 
+/** What was put in, by digest. */
 export interface AddedArtifact {
   readonly manifest: Descriptor
   readonly layers: readonly Descriptor[]

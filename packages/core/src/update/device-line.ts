@@ -8,6 +8,7 @@ import type { Observation } from './observation.ts'
 import type { Proof } from './proof.ts'
 import type { Release } from './release-line.ts'
 
+/** What the rooms of the device line work with. */
 export interface DeviceDeps {
   readonly attestation: readonly EvidenceVerifier[]
   readonly journal: Journal

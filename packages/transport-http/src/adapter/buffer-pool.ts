@@ -12,11 +12,11 @@ export interface BufferPool {
   readonly takenBytes: number
 }
 
-/** Bytes: 4096 slow readers fit in 64 MiB; one system call per 256 KiB costs a fast one nothing. */
-export const bufferSizes: readonly number[] = [16 * 1024, 64 * 1024, 256 * 1024]
+/** Bytes: 2048 slow readers fit in 32 MiB; for a fast one a system call per 256 KiB costs next to nothing beside the copy. */
+export const bufferSizes: readonly number[] = [16, 32, 64, 128, 256].map((kib) => kib * 1024)
 const largest = bufferSizes.at(-1) as number
 
-/** A quarter stays allocated between downloads: enough for 64 at full speed. */
+/** A quarter stays allocated between downloads. */
 const idleShare = 4
 
 export function createBufferPool(limitBytes: number): BufferPool {

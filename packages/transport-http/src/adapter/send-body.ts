@@ -12,7 +12,7 @@ const firstRead = 64 * 1024
 const smallest = bufferSizes[0] as number
 const largest = bufferSizes.at(-1) as number
 /** A buffer should be free again after this time, so that slow readers hold small ones. */
-const bufferTimeMs = 250
+const bufferTimeMs = 100
 
 /**
  * Sends an opened body of `length` bytes; false where the client has gone meanwhile. The body is closed in the end.

@@ -10,7 +10,7 @@ describe('the buffer pool', () => {
     const sizes: number[] = []
     for (const wanted of [1, 16 * kib, 16 * kib + 1, 64 * kib, 65 * kib, 256 * kib, 10_000 * kib])
       sizes.push((await pool.take(wanted)).length / kib)
-    expect(sizes).toEqual([16, 16, 64, 64, 256, 256, 256])
+    expect(sizes).toEqual([16, 16, 32, 64, 128, 256, 256])
   })
 
   test('uses a returned buffer again', async () => {
