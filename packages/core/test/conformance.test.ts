@@ -9,10 +9,12 @@ import {
   journalSuite,
   registrySuite,
   signatureVerifierSuite,
+  targetSuite,
 } from '@reflash/core/conformance'
 import { memoryCache, memoryJournal, memoryRegistry } from '@reflash/core/testing'
 import { describe, it } from 'vitest'
 import { attachedKey, attachedSignatures } from './support/attached-signatures.ts'
+import { memoryTargetInstance } from './support/memory-bench.ts'
 import { evidenceKey, signedEvidence } from './support/signed-evidence.ts'
 
 const runner = { describe, it }
@@ -53,6 +55,10 @@ describe('signedEvidence', () => {
     factory: signedEvidence,
     options: evidenceKey(),
   })
+})
+
+describe('memoryTarget', () => {
+  targetSuite(runner, { make: memoryTargetInstance })
 })
 
 describe('memoryCache', () => {

@@ -1,4 +1,5 @@
 export { type CacheInstance, type CacheSettings, type CacheSuiteOptions, cacheRules, cacheSuite } from './cache-suite.ts'
+export { type Damaged, damaged } from './content.ts'
 export { defineSuite, type Runner } from './define-suite.ts'
 export {
   type Challenge,
@@ -18,3 +19,4 @@ export {
   signatureVerifierSuite,
 } from './signature-verifier-suite.ts'
 export type { Instance, Need, Rule, Scene, Suite, SuiteOptions } from './suite.ts'
+export { type Bench, type Boots, type TargetInstance, type TargetSuiteOptions, targetRules, targetSuite } from './target-suite.ts'

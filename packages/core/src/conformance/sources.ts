@@ -53,6 +53,18 @@ function watched(steps: () => { next(): Promise<Step>; leave?(): void }): Source
   }
 }
 
+/** Another stream, watched; it can be opened once. */
+export function watchedSource(stream: ByteStream): Source {
+  const chunks = stream[Symbol.asyncIterator]()
+  return watched(() => ({
+    async next() {
+      const step = await chunks.next()
+      return step.done ? end : { done: false, value: step.value }
+    },
+    leave: () => void chunks.return?.().catch(() => undefined),
+  }))
+}
+
 /** The bytes, in chunks of this size. */
 export function plainSource(bytes: Uint8Array, chunkBytes = 16_384): Source {
   return watched(() => {

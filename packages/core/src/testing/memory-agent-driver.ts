@@ -13,7 +13,10 @@ export type MemoryPlan = { readonly slotBytes: number; readonly digest: Digest }
  * it may be called again for what it has done, because the word that it was done can be lost.
  */
 export const memoryAgentDriver: Driver<AgentPort, MemoryPlan> = Object.freeze<Driver<AgentPort, MemoryPlan>>({
-  probe: (port, context) => port.status(context),
+  async probe(port, context) {
+    throwIfAborted(context.signal)
+    return await port.status(context)
+  },
   async deliver({ digest }, image, port, context) {
     if (await runs(digest, port, context)) return { by: 'report', report: { state: 'downloaded' } }
     const { size } = image.descriptor
@@ -34,6 +37,7 @@ export const memoryAgentDriver: Driver<AgentPort, MemoryPlan> = Object.freeze<Dr
     return { by: 'report', report: { state: 'installed' } }
   },
   async confirm({ digest }, port, context) {
+    throwIfAborted(context.signal)
     const { installed } = await port.status(context)
     if (installed?.digest === digest) return { by: 'check-in', installed }
     return { by: 'report', report: { state: 'rolled-back', messages: [`the device runs ${installed?.version ?? 'nothing'}`] } }
@@ -44,6 +48,7 @@ export const memoryAgentDriver: Driver<AgentPort, MemoryPlan> = Object.freeze<Dr
 })
 
 async function runs(digest: Digest, port: AgentPort, context: RunContext): Promise<boolean> {
+  throwIfAborted(context.signal)
   return (await port.status(context)).installed?.digest === digest
 }
 

@@ -92,19 +92,22 @@ export function memoryDevice(options: MemoryDeviceOptions): MemoryDevice {
 
   function write(offset: number, bytes: Uint8Array): void {
     const next = staged?.bytes.length
-    if (staged === undefined || offset !== next || bytes.length > maxChunkBytes) {
+    const room = Math.min(maxChunkBytes, (staged?.size ?? 0) - (next ?? 0))
+    if (staged === undefined || offset !== next || bytes.length > room) {
       const found = `${bytes.length} at ${offset}`
-      throw fail('INVALID_RANGE', `device ${id}: expected at most ${maxChunkBytes} bytes at ${next ?? 'no offset'}, found ${found}`)
+      throw fail('INVALID_RANGE', `device ${id}: expected at most ${room} bytes at ${next ?? 'no offset'}, found ${found}`)
     }
     staged.bytes = concat([staged.bytes, bytes])
   }
 
   function activate(): void {
-    if (staged === undefined || digestOf(staged.bytes) !== staged.digest)
-      throw fail('DIGEST_MISMATCH', `device ${id}: expected a whole image, found less`)
-    previous = running
-    running = staged.bytes
+    const image = staged
+    // Whole or not, nobody goes on with it: other bytes under the same digest would never become it.
     staged = undefined
+    if (image === undefined || digestOf(image.bytes) !== image.digest)
+      throw fail('DIGEST_MISMATCH', `device ${id}: expected a whole image, found less or another`)
+    previous = running
+    running = image.bytes
     pending = true
     looks = 0
   }

@@ -1,7 +1,9 @@
-import { collect } from '../content/byte-stream.ts'
+import { throwIfAborted } from '../content/abort.ts'
+import { type ByteStream, collect } from '../content/byte-stream.ts'
 import { digestOf, isDigest } from '../content/digest.ts'
 import type { Json } from '../content/json.ts'
 import { fail } from '../core-errors.ts'
+import type { HeldImage } from '../plugin/cache.ts'
 import type { Target } from '../plugin/target.ts'
 import { type MemoryPlan, memoryAgentDriver } from './memory-agent-driver.ts'
 
@@ -19,7 +21,7 @@ export function memoryTarget(model = 'board'): Target<MemoryPlan> {
     kind: 'target',
     name: `memory-${model}`,
     spec: 0,
-    supports: { slots: 2, rollback: true, resume: true },
+    supports: Object.freeze({ slots: 2, rollback: true, resume: true }),
     matches: (device) => device.model === undefined || device.model.startsWith(model),
     platforms: (device) => (device.model === undefined ? [] : [{ os: 'custom', architecture: device.model }]),
     parsePlan: (facts: Json) => {
@@ -27,8 +29,8 @@ export function memoryTarget(model = 'board'): Target<MemoryPlan> {
       if (plan?.slotBytes !== slotBytes || !isDigest(plan.digest)) throw fail('FACTS_CORRUPT', 'expected a plan of the memory target')
       return { slotBytes, digest: plan.digest }
     },
-    inspect: async (image) => {
-      const text = new TextDecoder().decode(await collect(image.open(), slotBytes * 4, 'image'))
+    inspect: async (image, { signal }) => {
+      const text = new TextDecoder().decode(await bytesOf(image, signal))
       const found = /^board ([a-z0-9]+)\n/.exec(text)?.[1]
       if (found === undefined) throw fail('NOT_AN_IMAGE', 'expected an image that begins with "board <model>"')
       return { size: image.descriptor.size, model: found, facts: null }
@@ -43,10 +45,22 @@ export function memoryTarget(model = 'board'): Target<MemoryPlan> {
       if (because.length > 0) throw fail('PLAN_REFUSED', because.map(({ message }) => message).join('; '), { because })
       return { slotBytes, digest: descriptor.digest }
     },
-    measure: async (image) => {
-      const digest = digestOf(await collect(image.open(), slotBytes * 4, 'image')).slice(7)
+    measure: async (image, { signal }) => {
+      const digest = digestOf(await bytesOf(image, signal)).slice(7)
       return [{ environment: { model, layer: 1 }, digests: [{ hashAlg: 'sha256', digest }] }]
     },
     drive: Object.freeze({ agent: memoryAgentDriver }),
   })
+}
+
+function bytesOf(image: HeldImage, signal: AbortSignal): Promise<Uint8Array> {
+  return collect(untilAborted(image.open(), signal), slotBytes * 4, 'image')
+}
+
+async function* untilAborted(stream: ByteStream, signal: AbortSignal): ByteStream {
+  throwIfAborted(signal)
+  for await (const chunk of stream) {
+    throwIfAborted(signal)
+    yield chunk
+  }
 }
