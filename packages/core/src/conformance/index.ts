@@ -20,3 +20,25 @@ export {
 } from './signature-verifier-suite.ts'
 export type { Instance, Need, Rule, Scene, Suite, SuiteOptions } from './suite.ts'
 export { type Bench, type Boots, type TargetInstance, type TargetSuiteOptions, targetRules, targetSuite } from './target-suite.ts'
+export {
+  type AgentDevice,
+  type Attack,
+  type Caller,
+  type Carried,
+  type FlashDevice,
+  type KnownDevice,
+  type PullAnswer,
+  type PullBench,
+  type PullClient,
+  type PullOffer,
+  type PullState,
+  type RawCheckIn,
+  type TransportInstance,
+  type TransportSettings,
+  type TransportSuiteOptions,
+  transportRules,
+  transportSuite,
+  type Wire,
+  type WiredDevice,
+  type WireFault,
+} from './transport-suite.ts'
