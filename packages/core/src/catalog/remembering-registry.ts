@@ -49,7 +49,8 @@ export function rememberingRegistry(
       told(repository, { is: 'ok' })
       return value
     } catch (error) {
-      if (isOtaError(error) && (error.fault === 'unavailable' || error.fault === 'rejected')) told(repository, { is: 'down', error })
+      // What is not there was asked for and answered; `invalid` else is an answer that nobody can use.
+      if (isOtaError(error) && error.fault !== 'aborted' && error.code !== 'NOT_FOUND') told(repository, { is: 'down', error })
       throw error
     }
   }

@@ -22,6 +22,7 @@ import { plan } from '../update/plan.ts'
 import { deviceState } from './device-state.ts'
 import { type Pins, type Question, sameQuestion } from './pins.ts'
 import { offerOf } from './representation.ts'
+import { unlisted } from './unlisted.ts'
 import { unfit, withdrawn } from './withdrawn.ts'
 
 /** One check-in, through as many rounds as other requests of the same device make it take. */
@@ -61,8 +62,16 @@ export function createCheckIn(composition: Composition, context: JourneyContext,
     }
     const { record } = stored
     const device = deviceState(who.deviceId, said, record)
-    const listed = catalog.versions(repositoryOf(options.repository, device), signal)
-    const snapshot = listed instanceof Promise ? await listed : listed
+    const repository = repositoryOf(options.repository, device)
+    let snapshot: Snapshot
+    try {
+      const listed = catalog.versions(repository, signal)
+      snapshot = listed instanceof Promise ? await listed : listed
+    } catch (error) {
+      const because = unlisted(error)
+      if (because === undefined) throw error
+      return told(visit, { pollAfterMs: pollMs, because })
+    }
     if (upToDate(snapshot, device)) return told(visit, upToDateAnswer)
     const asked: Question = { said, snapshot, version: stored.version }
     const pin = reports || policy.attestation !== 'none' ? undefined : pins.get(device.id)

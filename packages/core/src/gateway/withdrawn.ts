@@ -8,6 +8,7 @@ import { mayInstall } from '../policy/may-install.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { Planned } from '../update/device-line.ts'
 import { imageOf } from '../update/release-line.ts'
+import { unlisted } from './unlisted.ts'
 
 /** A device that began a download and was not heard of for so long has given it up: no report of a download is farther apart. */
 const begunMs = 3_600_000
@@ -40,8 +41,14 @@ export async function withdrawn(
   const now = options.now.getTime()
   if (open.stage !== 'plan' || hasBegun(open, now)) return false
   if (open.policy !== options.policy.revision) return true
+  let snapshot: Snapshot
   try {
-    const snapshot = await options.versions()
+    snapshot = await options.versions()
+  } catch (error) {
+    if (unlisted(error) !== undefined || isUnavailable(error)) return false
+    throw error
+  }
+  try {
     // Another replica may have seen newer tags than this one has: what is older than the offer says nothing about it.
     const offeredAt = Date.parse(open.at)
     if (snapshot.at <= offeredAt && offeredAt <= now) return false
@@ -50,9 +57,13 @@ export async function withdrawn(
     if (choice.planned === undefined) return choice.undecided === undefined
     return imageOf(choice.planned.release).image.descriptor.digest !== open.digest
   } catch (error) {
-    if (isOtaError(error) && error.fault === 'unavailable') return false
+    if (isUnavailable(error)) return false
     throw error
   }
+}
+
+function isUnavailable(error: unknown): boolean {
+  return isOtaError(error) && error.fault === 'unavailable'
 }
 
 function hasBegun({ told, heard }: OpenUpdate, now: number): boolean {
