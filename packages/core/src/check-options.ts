@@ -14,7 +14,13 @@ const longestMs = 86_400_000
  * @throws `INVALID_COMPOSITION` with everything that is wrong, one reason each
  */
 export function checkOptions(options: ReflashOptions): void {
-  const problems = [...pluginProblems(options), ...repositoryProblems(options), ...policyProblems(options), ...numberProblems(options)]
+  const problems = [
+    ...pluginProblems(options),
+    ...repositoryProblems(options),
+    ...policyProblems(options),
+    ...numberProblems(options),
+    ...otherProblems(options),
+  ]
   if (problems.length === 0) return
   throw fail('INVALID_COMPOSITION', `the composition cannot work: ${problems.join('; ')}`, {
     because: problems.map((message) => ({ code: 'INVALID_COMPOSITION', message })),
@@ -35,9 +41,13 @@ function pluginProblems(options: ReflashOptions): readonly string[] {
   })
   for (const kind of ['registry', 'journal', 'cache'] as const) found.push(...wrongKind(options[kind], kind, kind))
   if (options.versions !== undefined) found.push(...wrongKind(options.versions, 'versions', 'version-source'))
-  for (const [index, plugin] of (options.transports ?? []).entries()) found.push(...wrongKind(plugin, `transports[${index}]`, 'transport'))
+  const transports: unknown = options.transports === undefined ? [] : options.transports
+  if (Array.isArray(transports))
+    found.push(...transports.flatMap((plugin, index) => wrongKind(plugin, `transports[${index}]`, 'transport')))
+  else found.push(`transports: expected a list of transports, found ${quoted(transports)}`)
   const names = (Array.isArray(options.targets) ? options.targets : []).map((target) => target?.name)
-  if (new Set(names).size !== names.length) found.push(`targets: expected different names, found ${names.join(', ')}`)
+  if (new Set(names).size !== names.length)
+    found.push(`targets: expected different names, found ${names.map((name) => quoted(name)).join(', ')}`)
   return found
 }
 
@@ -63,17 +73,18 @@ function repositoryProblems({ repository }: ReflashOptions): readonly string[] {
 }
 
 function policyProblems({ policy = {}, attestation, targets }: ReflashOptions): readonly string[] {
+  if (!isObject(policy)) return [`policy: expected an object, found ${quoted(policy)}`]
   const { attestation: demanded, channel, revision, attempts } = policy
   const problems: string[] = []
   if (demanded !== undefined && !['none', 'before', 'proven'].includes(demanded))
     problems.push(`policy.attestation: expected none, before or proven, found ${quoted(demanded)}`)
-  if (channel !== undefined && !/^[0-9A-Za-z-]{1,64}$/.test(channel))
+  if (channel !== undefined && !(typeof channel === 'string' && /^[0-9A-Za-z-]{1,64}$/.test(channel)))
     problems.push(`policy.channel: expected stable or the first word of a pre-release, found ${quoted(channel)}`)
   if (revision !== undefined && (typeof revision !== 'string' || revision.length > 128))
     problems.push('policy.revision: expected text of at most 128 characters')
   // The journal remembers so many ends of a device's updates: what is above could never be reached.
   if (attempts !== undefined && !(Number.isInteger(attempts) && attempts >= 1 && attempts <= historyLimit))
-    problems.push(`policy.attempts: expected a whole number from 1 to ${historyLimit}, found ${String(attempts)}`)
+    problems.push(`policy.attempts: expected a whole number from 1 to ${historyLimit}, found ${quoted(attempts)}`)
   if (demanded !== 'before' && demanded !== 'proven') return problems
   if (Array.isArray(attestation) && attestation.every((verifier) => !(verifier?.mediaTypes?.length > 0)))
     problems.push(`policy.attestation: "${demanded}" needs an evidence verifier, found unattestedDevices()`)
@@ -86,7 +97,8 @@ function policyProblems({ policy = {}, attestation, targets }: ReflashOptions): 
 }
 
 function numberProblems({ times = {}, policy = {}, pollMs, imageLimitBytes }: ReflashOptions): readonly string[] {
-  const { bootGraceMs, confirmWithinMs } = policy
+  if (!isObject(times)) return [`times: expected an object, found ${quoted(times)}`]
+  const { bootGraceMs, confirmWithinMs } = isObject(policy) ? policy : {}
   const waits = Object.entries({
     ...prefixed('times', times),
     'policy.bootGraceMs': bootGraceMs,
@@ -96,11 +108,24 @@ function numberProblems({ times = {}, policy = {}, pollMs, imageLimitBytes }: Re
   const problems = waits.flatMap(([name, value]) =>
     value === undefined || (Number.isInteger(value) && (value as number) >= 0 && (value as number) <= longestMs)
       ? []
-      : [`${name}: expected milliseconds from 0 to ${longestMs}, found ${String(value)}`],
+      : [`${name}: expected milliseconds from 0 to ${longestMs}, found ${quoted(value)}`],
   )
   if (imageLimitBytes !== undefined && !(Number.isSafeInteger(imageLimitBytes) && imageLimitBytes >= 1))
-    problems.push(`imageLimitBytes: expected a number of bytes, found ${String(imageLimitBytes)}`)
+    problems.push(`imageLimitBytes: expected a number of bytes, found ${quoted(imageLimitBytes)}`)
   return problems
+}
+
+function otherProblems({ product, clock, random, onEvent }: ReflashOptions): readonly string[] {
+  const functions = Object.entries({ clock, random, onEvent }).filter(([, value]) => value !== undefined && typeof value !== 'function')
+  const problems = functions.map(([name, value]) => `${name}: expected a function, found ${quoted(value)}`)
+  // What is no text could never be the signed product of a release: every one of them would be refused.
+  if (product === undefined || (typeof product === 'string' && product !== '')) return problems
+  return [...problems, `product: expected the name of a product, found ${quoted(product)}`]
+}
+
+/** What a configuration file says is not yet what the types say. */
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
 }
 
 function prefixed(name: string, fields: object): Readonly<Record<string, unknown>> {

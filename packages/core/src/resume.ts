@@ -11,6 +11,7 @@ import type { Delivered, DeviceDeps, Installed, Planned, Presented } from './upd
 import { install } from './update/install.ts'
 import type { Verdict } from './update/observation.ts'
 import { restorePlan } from './update/plan.ts'
+import { quoted } from './update/quoted.ts'
 import { imageOf } from './update/release-line.ts'
 
 /** How far an open update has come, as a proof. */
@@ -33,7 +34,7 @@ export async function resume(deviceId: string, open: OpenUpdate, deps: ResumeDep
   if (target === undefined) {
     throw fail(
       'TARGET_UNKNOWN',
-      `device ${deviceId}: expected target ${open.target}, which planned its update; found ${deps.targets.map(({ name }) => name).join(', ')}`,
+      `device ${deviceId}: expected target ${quoted(open.target)}, which planned its update; found ${deps.targets.map(({ name }) => name).join(', ')}`,
     )
   }
   const release = await deps.catalog.pinned(open.reference, open.platforms.map(parsePlatform), target, context.signal)

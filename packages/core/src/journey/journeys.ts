@@ -7,6 +7,7 @@ import { fail } from '../core-errors.ts'
 import { isOtaError, type Reason } from '../errors.ts'
 import type { Principal } from '../plugin/device.ts'
 import type { Report } from '../update/observation.ts'
+import { quoted } from '../update/quoted.ts'
 import { imageOf, type Release } from '../update/release-line.ts'
 import { closed, type DeviceRecord, type OpenUpdate } from './device-record.ts'
 import { endUpdate, type JourneyContext, noOffer, observe, tell } from './observe.ts'
@@ -124,7 +125,8 @@ export async function releaseOf(context: JourneyContext, deviceId: string, seq: 
   const { open } = record
   if (open?.seq !== seq) throw noOffer(deviceId, seq, record)
   const target = context.targets.find(({ name }) => name === open.target)
-  if (target === undefined) throw fail('TARGET_UNKNOWN', `device ${deviceId}: expected target ${open.target}, which planned its update`)
+  if (target === undefined)
+    throw fail('TARGET_UNKNOWN', `device ${deviceId}: expected target ${quoted(open.target)}, which planned its update`)
   const release = await context.catalog.pinned(open.reference, open.platforms.map(parsePlatform), target, signal)
   if (imageOf(release).image.descriptor.digest === open.digest) return release
   throw fail('FACTS_CORRUPT', `device ${deviceId}: expected ${open.reference} to hold image ${open.digest}, found another`)

@@ -1,6 +1,9 @@
 import { isDigest } from '../content/digest.ts'
 import type { Json } from '../content/json.ts'
+import { parsePlatform } from '../content/platform.ts'
+import { parseReference } from '../content/reference.ts'
 import { fail } from '../core-errors.ts'
+import { isOtaError } from '../errors.ts'
 import { parseVersion } from '../policy/version.ts'
 import type { DeviceRecord } from './device-record.ts'
 
@@ -40,14 +43,15 @@ function openProblem(open: Json): string | undefined {
     since: isTime(open.since),
     heard: open.heard === undefined || isTime(open.heard),
     stage: open.stage === 'plan' || open.stage === 'deliver' || open.stage === 'install',
-    reference: typeof open.reference === 'string',
+    reference: typeof open.reference === 'string' && isPinned(open.reference),
+    tag: open.tag === undefined || typeof open.tag === 'string',
     version: typeof open.version === 'string' && parseVersion(open.version) !== undefined,
     digest: isDigest(open.digest),
     target: typeof open.target === 'string',
     policy: typeof open.policy === 'string',
-    platforms: Array.isArray(open.platforms) && open.platforms.every((platform) => typeof platform === 'string'),
+    platforms: Array.isArray(open.platforms) && open.platforms.every((platform) => typeof platform === 'string' && isPlatform(platform)),
     plan: open.plan !== undefined,
-    device: isObject(open.device) && (open.device.installed === undefined || isInstalled(open.device.installed)),
+    device: isObject(open.device) && isDevice(open.device),
     by: typeof open.by === 'string',
     observations: Array.isArray(open.observations) && open.observations.every(isObservation),
     reports: typeof open.reports === 'boolean',
@@ -58,6 +62,24 @@ function openProblem(open: Json): string | undefined {
   return wrong === undefined ? undefined : `open.${wrong}`
 }
 
+/** What was resolved once is asked for by its digest: a tag may have moved meanwhile. */
+function isPinned(reference: string): boolean {
+  return readOrNone(() => parseReference(reference))?.digest !== undefined
+}
+
+function isPlatform(text: string): boolean {
+  return readOrNone(() => parsePlatform(text)) !== undefined
+}
+
+function readOrNone<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (isOtaError(error)) return undefined
+    throw error
+  }
+}
+
 function isClosed(entry: Json): boolean {
   return (
     isObject(entry) &&
@@ -65,6 +87,8 @@ function isClosed(entry: Json): boolean {
     isDigest(entry.digest) &&
     typeof entry.version === 'string' &&
     typeof entry.outcome === 'string' &&
+    Array.isArray(entry.because) &&
+    entry.because.every(isReason) &&
     typeof entry.tried === 'boolean'
   )
 }
@@ -76,16 +100,30 @@ function isObservation(value: Json): boolean {
   return value.by === 'read-back' && isDigest(value.digest) && isCount(value.size)
 }
 
+function isDevice({ model, installed, attributes }: Fields): boolean {
+  return isTextOrNone(model) && (installed === undefined || isInstalled(installed)) && (attributes === undefined || isObject(attributes))
+}
+
 function isPresented(value: Json): boolean {
   return isObject(value) && [value.mediaType, value.body, value.nonce].every((text) => typeof text === 'string')
 }
 
 function isReport(value: Json | undefined): boolean {
-  return isObject(value) && typeof value.state === 'string' && (value.messages === undefined || Array.isArray(value.messages))
+  if (!isObject(value) || typeof value.state !== 'string' || !isTextOrNone(value.code)) return false
+  return value.messages === undefined || (Array.isArray(value.messages) && value.messages.every((text) => typeof text === 'string'))
 }
 
 function isInstalled(value: Json | undefined): boolean {
-  return isObject(value) && typeof value.version === 'string'
+  if (!isObject(value) || typeof value.version !== 'string' || !isTextOrNone(value.state)) return false
+  return value.digest === undefined || isDigest(value.digest)
+}
+
+function isReason(value: Json): boolean {
+  return isObject(value) && typeof value.code === 'string' && typeof value.message === 'string'
+}
+
+function isTextOrNone(value: Json | undefined): boolean {
+  return value === undefined || typeof value === 'string'
 }
 
 function isCount(value: Json | undefined): boolean {

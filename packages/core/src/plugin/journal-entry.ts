@@ -44,7 +44,8 @@ export function journalText(value: Json): string {
   try {
     text = JSON.stringify(value)
   } catch (cause) {
-    throw fail('INVALID_VALUE', `a journal value must be JSON: ${(cause as Error).message}`, { cause })
+    // The cause says where; its own message is a drawing of several lines.
+    throw fail('INVALID_VALUE', 'a journal value must be JSON; found what JSON.stringify refuses, such as a cycle or a bigint', { cause })
   }
   if (text === undefined) throw fail('INVALID_VALUE', `a journal value must be JSON; found ${typeof value}`)
   // A UTF-16 code unit is at most three bytes of UTF-8: short texts need no count.

@@ -43,6 +43,12 @@ describe('parseReference', () => {
     },
   )
 
+  test('refuses a long text in a time that grows with its length, and not with the square of it', () => {
+    const start = performance.now()
+    expect(() => parseReference(`oci${':'.repeat(200_000)}`)).toThrow(expect.objectContaining({ code: 'INVALID_REFERENCE' }))
+    expect(performance.now() - start).toBeLessThan(2000)
+  })
+
   test('any text is read and written back the same, or refused as invalid', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.string({ unit: fc.constantFrom(...'oci:/@.-a1 ') })), (text) => {

@@ -18,6 +18,7 @@ describe('what a device says of itself', () => {
     ['an empty version', { installed: { version: '' } }],
     ['an endless version', { installed: { version: 'x'.repeat(257) } }],
     ['a digest that is none', { installed: { version: '1.0.0', digest: 'sha256:abc' } }],
+    ['a digest that cannot become text', { installed: { version: '1.0.0', digest: { toString: 'x' } } }],
     ['a state that nobody knows', { installed: { version: '1.0.0', state: 'fine' } }],
     ['a list of attributes', { attributes: [] }],
     ['no attributes', { attributes: null }],

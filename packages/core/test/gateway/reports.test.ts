@@ -88,6 +88,7 @@ describe('reports', () => {
     ['null', null],
     ['an unknown state', { state: 'done' }],
     ['a state that an object has', { state: 'toString' }],
+    ['a state that cannot become text', { state: { toString: 'failed' } }],
     ['bytes that are no number', { state: 'downloading', received: '5' }],
     ['less than no bytes', { state: 'downloading', received: -1 }],
     ['a code that is no text', { state: 'failed', code: 5 }],
