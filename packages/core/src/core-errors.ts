@@ -112,6 +112,61 @@ export const coreErrors = {
     means: 'Another process uses the directory of the cache.',
     next: 'Give each process a directory of its own, or end the other process.',
   },
+  FLEET_CONFLICT: {
+    fault: 'unavailable',
+    means: 'Another writer changed a device or a deployment first, or an id is taken.',
+    next: 'Read it again and decide anew; give a new deployment another id.',
+  },
+  FLEET_UNAVAILABLE: {
+    fault: 'unavailable',
+    means: 'The fleet store cannot read or write: its database does not answer, is full or read-only, or is locked by another process.',
+    next: 'Look at the cause; what was acknowledged before is kept.',
+  },
+  FLEET_FULL: {
+    fault: 'unavailable',
+    means: 'The fleet has as many devices, or as many open deployments, as one store holds.',
+    next: 'Abort deployments that are done, or look for a flood of made-up devices.',
+  },
+  LEASE_LOST: {
+    fault: 'unavailable',
+    means: 'Another process drives the deployments now; a write under the older lease was refused.',
+    next: 'Nothing: the newer holder goes on.',
+  },
+  UNKNOWN_DEPLOYMENT: {
+    fault: 'invalid',
+    means: 'There is no deployment of this id.',
+    next: '`reflash rollout show` without an id lists the deployments.',
+  },
+  UNKNOWN_DEVICE: {
+    fault: 'invalid',
+    means: 'No device of this id has ever checked in or was given labels.',
+    next: 'List the devices with `reflash device list`.',
+  },
+  INVALID_DEPLOYMENT: {
+    fault: 'invalid',
+    means: 'A deployment was asked for with an id, a selector, waves or thresholds that are none.',
+    next: 'The message names what was expected and what was found.',
+  },
+  INVALID_LABELS: {
+    fault: 'invalid',
+    means: 'Labels of a device cannot be used as they are written.',
+    next: 'The message names what was expected and what was found.',
+  },
+  DEPLOYMENT_STATE: {
+    fault: 'invalid',
+    means: 'A deployment is not in the state that is needed to pause, resume or abort it.',
+    next: 'Look at it with `reflash rollout show`.',
+  },
+  PROOF_UNSUPPORTED: {
+    fault: 'unsupported',
+    means: 'A deployment demands proof, and no evidence verifier is configured or a target cannot measure.',
+    next: 'Configure an evidence verifier and targets that measure, or make the deployment without proof.',
+  },
+  INVALID_PAGE: {
+    fault: 'invalid',
+    means: 'A page of the fleet was asked for with a limit outside its bounds.',
+    next: 'Ask for 1 to 1000 rows.',
+  },
   BROKEN_PLUGIN: {
     fault: 'internal',
     means: 'A plugin broke its contract.',

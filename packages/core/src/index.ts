@@ -50,6 +50,38 @@ export type { Authenticator, Credentials } from './plugin/authenticator.ts'
 export type { Body, ByteRange, Cache, FileRange, HeldImage } from './plugin/cache.ts'
 export type { Device, DeviceState, Installed, Principal } from './plugin/device.ts'
 export type { AppraiseContext, AttestationResult, Evidence, EvidenceVerifier, Measurement, Purpose } from './plugin/evidence-verifier.ts'
+export {
+  checkPage,
+  fleetDeviceLimit,
+  fleetPageLimit,
+  judgeClaim,
+  noCounters,
+  openDeploymentLimit,
+  placesTaken,
+  positionOf,
+  selects,
+  shareOf,
+} from './plugin/fleet-rules.ts'
+export type {
+  AuditEntry,
+  Claim,
+  Claimed,
+  Cohort,
+  Counters,
+  Deployment,
+  DeploymentIntent,
+  DeploymentProgress,
+  DeploymentState,
+  FleetDevice,
+  FleetRelease,
+  FleetStore,
+  FleetUpdate,
+  Lease,
+  Page,
+  Selector,
+  Settlement,
+  UpdateState,
+} from './plugin/fleet-store.ts'
 export type {
   CheckInAnswer,
   CheckInOptions,

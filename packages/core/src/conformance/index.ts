@@ -8,6 +8,13 @@ export {
   evidenceVerifierRules,
   evidenceVerifierSuite,
 } from './evidence-verifier-suite.ts'
+export {
+  type FleetStoreInstance,
+  type FleetStoreRule,
+  type FleetStoreSuiteOptions,
+  fleetStoreRules,
+  fleetStoreSuite,
+} from './fleet-store-suite.ts'
 export { type JournalInstance, type JournalSettings, type JournalSuiteOptions, journalRules, journalSuite } from './journal-suite.ts'
 export { type RegistryContent, type RegistryInstance, type RegistrySuiteOptions, registryRules, registrySuite } from './registry-suite.ts'
 export { firstFailure, type RuleResult, runSuite } from './run-suite.ts'

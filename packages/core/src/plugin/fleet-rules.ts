@@ -1,0 +1,64 @@
+import { fail } from '../core-errors.ts'
+import type { Claim, Claimed, Counters, Deployment, FleetDevice, FleetUpdate, Selector, UpdateState } from './fleet-store.ts'
+
+// What every fleet store decides alike, so that none decides it otherwise.
+
+/** Devices of one fleet: the index of a million and their labels is some hundred megabytes. */
+export const fleetDeviceLimit = 1_000_000
+/** Deployments that run or are paused at once: each is held against each device that checks in. */
+export const openDeploymentLimit = 64
+/** Rows of one page. */
+export const fleetPageLimit = 1_000
+
+const bucketCount = 2 ** 32
+
+export const noCounters: Counters = Object.freeze({ offered: 0, confirmed: 0, failed: 0, unobserved: 0, skipped: 0, withdrawn: 0 })
+
+/** How many places of a deployment are taken. */
+export function placesTaken({ offered, confirmed, failed, unobserved, skipped, withdrawn }: Counters): number {
+  return offered + confirmed + failed + unobserved + skipped + withdrawn
+}
+
+/** Where a bucket lies from a deployment's start, going round once: so that not the same devices are the first of every deployment. */
+export function positionOf(bucket: number, start: number): number {
+  return (bucket - start + bucketCount) % bucketCount
+}
+
+/** Whether a selector matches a device. */
+export function selects(selector: Selector, { model, labels }: Pick<FleetDevice, 'model' | 'labels'>): boolean {
+  for (const name in selector) {
+    const value = name === 'model' ? model : Object.hasOwn(labels, name) ? labels[name] : undefined
+    if (value === undefined || !(selector[name] as readonly string[]).includes(value)) return false
+  }
+  return true
+}
+
+/** A percent of so many devices, rounded up: a wave of a small fleet has one device at least. */
+export function shareOf(members: number, percent: number): number {
+  return Math.ceil((members * percent) / 100)
+}
+
+/** What a claim is answered, and what is stored for it: the row as it is then, and how the counters move. Pure. */
+export function judgeClaim(
+  { state, wave, size, counters }: Pick<Deployment, 'state' | 'wave' | 'size' | 'counters'>,
+  row: FleetUpdate | undefined,
+  { deployment, device, as, at }: Claim,
+): { readonly answer: Claimed; readonly from?: UpdateState } {
+  if (row !== undefined && row.state !== 'withdrawn' && (row.state !== 'offered' || as === 'offered')) {
+    return { answer: { is: row.state === 'offered' ? 'standing' : 'ended', update: row } }
+  }
+  if (state !== 'running') return { answer: { is: 'not-running' } }
+  if (row !== undefined) {
+    // Its place is its own already.
+    const attempt = as === 'offered' ? row.attempt + 1 : row.attempt
+    return { answer: { is: 'taken', update: { ...row, state: as, attempt, at, because: [] } }, from: row.state }
+  }
+  if (placesTaken(counters) >= size) return { answer: { is: 'full' } }
+  return { answer: { is: 'taken', update: { deployment, device, wave, state: as, attempt: 1, attested: false, at, because: [] } } }
+}
+
+/** @throws `INVALID_PAGE` */
+export function checkPage(limit: number): void {
+  if (Number.isInteger(limit) && limit >= 1 && limit <= fleetPageLimit) return
+  throw fail('INVALID_PAGE', `expected a limit from 1 to ${fleetPageLimit}, found ${String(limit)}`)
+}

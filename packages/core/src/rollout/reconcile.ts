@@ -1,0 +1,41 @@
+import type { Reason } from '../errors.ts'
+import { placesTaken } from '../plugin/fleet-rules.ts'
+import type { Deployment } from '../plugin/fleet-store.ts'
+import { healthOf } from './health.ts'
+
+/** What is to be done with a deployment now. `start` opens the next wave; `stop` ends it, because all its devices have ended. */
+export type Step =
+  | { readonly do: 'start'; readonly percent: number; readonly because: readonly Reason[] }
+  | { readonly do: 'hold' | 'pause' | 'stop'; readonly because: readonly Reason[] }
+
+/** Decides, from a deployment and its counters alone, what to start, hold, pause or stop, and why. Pure. */
+export function reconcile(deployment: Deployment, now: Date): Step {
+  const { state, wave, waves, size, counters, waveAt, waveMs } = deployment
+  if (state !== 'running') return hold(`DEPLOYMENT_${state.toUpperCase()}`, `the deployment is ${state}`)
+  const health = healthOf(deployment)
+  // Failures first: a wave that fails must not be followed by a greater one, however many succeeded.
+  if (health.fails) {
+    const message = `${counters.failed} of ${size} devices failed; ${deployment.forgiven + health.bearable} pause the deployment`
+    return { do: 'pause', because: [{ code: 'TOO_MANY_FAILURES', message }] }
+  }
+  const next = waves[wave]
+  if (wave === 0) return start(next as number, 'FIRST_WAVE', `the first wave takes ${next} %`)
+  if (next === undefined) {
+    const ended = placesTaken(counters) >= size && counters.offered === 0 && counters.withdrawn === 0
+    if (ended) return { do: 'stop', because: [{ code: 'ALL_ENDED', message: `all ${size} devices have ended` }] }
+    return hold('WAVE_OPEN', `${placesTaken(counters) - counters.offered} of ${size} devices have ended`)
+  }
+  if (!health.succeeds) return hold('WAVE_OPEN', `${counters.confirmed} of ${health.needed} needed devices are confirmed`)
+  const openMs = now.getTime() - Date.parse(waveAt as string)
+  // A clock that was set back waits; it never hurries.
+  if (!(openMs >= waveMs)) return hold('WAVE_OPEN', `wave ${wave} stays open for ${waveMs} ms, of which ${openMs} have passed`)
+  return start(next, 'WAVE_SUCCEEDED', `${counters.confirmed} of ${size} devices are confirmed, ${health.needed} were needed`)
+}
+
+function hold(code: string, message: string): Step {
+  return { do: 'hold', because: [{ code, message }] }
+}
+
+function start(percent: number, code: string, message: string): Step {
+  return { do: 'start', percent, because: [{ code, message }] }
+}

@@ -1,0 +1,16 @@
+import type { Reason } from '../errors.ts'
+import type { Cohort, Deployment, DeploymentProgress } from '../plugin/fleet-store.ts'
+import { progressOf } from './deployment.ts'
+
+/** The deployment with its next wave open. Its size is what was counted now, and stays: who comes later waits for the wave after it. Pure. */
+export function startedWave(deployment: Deployment, cohort: Cohort, because: readonly Reason[], now: Date): DeploymentProgress {
+  return {
+    ...progressOf(deployment),
+    wave: deployment.wave + 1,
+    // Devices that have left since do not make a wave smaller than what it holds already.
+    size: Math.max(deployment.size, cohort.size),
+    bound: Math.max(deployment.bound, cohort.bound),
+    waveAt: now.toISOString(),
+    because,
+  }
+}
