@@ -1,0 +1,70 @@
+import { join } from 'node:path'
+import { createEngine, createGateway, diskCache, type EngineOptions, type PushResult, tokenDevices, unattestedDevices } from '@reflash/core'
+import { manualClock } from '@reflash/core/testing'
+import { cosignVerifier, ociRegistry } from '@reflash/registry-oci'
+import { sqlStore } from '@reflash/store-sql'
+import { esp32Target } from '@reflash/target-esp32'
+import { httpTransport } from '@reflash/transport-http'
+import { type AttackedRegistry, secret } from './attacked-registry.ts'
+import { chip, type LampReleases, product } from './lamp-releases.ts'
+import { type PullingDevice, type PushedDevice, pullingDevice, pushedDevice } from './recording-devices.ts'
+
+/** A whole update system against one registry: a server for a device that pulls, and an engine that pushes to another. */
+export interface HostileBench extends AsyncDisposable {
+  readonly pulling: PullingDevice
+  readonly pushed: PushedDevice
+  push(): Promise<PushResult>
+  /** Lets whatever was remembered of a failure go by. */
+  later(): void
+}
+
+/** What an operator has in seconds, in milliseconds: an attack is over when the last of them has passed. */
+const times = { freshMs: 1, staleMs: 2, waitMs: 200, answerMs: 300, prepareMs: 500, releaseMs: 400 }
+const limits = { attempts: 2, answerTimeoutMs: 100, idleTimeoutMs: 100, connectTimeoutMs: 100, tags: 5_000, tagPages: 50 }
+
+export async function hostileBench(folder: string, registry: AttackedRegistry, releases: LampReleases): Promise<HostileBench> {
+  const clock = manualClock()
+  let elapsed = 0
+  // Pauses between attempts pass at once: only their number counts here.
+  const pauses = {
+    now: () => elapsed,
+    async sleep(milliseconds: number) {
+      elapsed += milliseconds
+    },
+  }
+  const token = 'a token of the lamp'.replaceAll(' ', '-')
+  const pushed = pushedDevice('lamp-2', releases.old.bytes)
+  const authenticators = [tokenDevices({ 'lamp-1': token })]
+  const options: EngineOptions = {
+    repository: `${registry.host}/firmware/lamp`,
+    product,
+    registry: ociRegistry({ credentials: () => secret, clock: pauses, random: () => 0.5, limits }),
+    verifiers: [cosignVerifier({ keys: [releases.publicKeyPem] })],
+    targets: [esp32Target()],
+    authenticators,
+    attestation: [unattestedDevices()],
+    journal: sqlStore({ file: join(folder, 'journal.db'), now: clock.now, synchronous: 'normal' }),
+    cache: diskCache({ directory: join(folder, 'cache') }),
+    clock: clock.now,
+    times,
+    transports: [pushed.transport],
+    lookAgainMs: 1,
+    policy: { confirmWithinMs: 0 },
+  }
+  const gateway = createGateway(options)
+  const engine = createEngine(options, gateway.composition)
+  const serving = await httpTransport({ listen: '127.0.0.1:0', limits: { drainMs: 0 } }).serve({ gateway, authenticators })
+  const url = serving.addresses[0] as string
+  const pulling = pullingDevice({ url, id: 'lamp-1', token, image: releases.old.bytes })
+  return {
+    pulling,
+    pushed,
+    push: () => engine.update({ id: 'lamp-2', model: chip }),
+    later: () => clock.advance(60_000),
+    async [Symbol.asyncDispose]() {
+      pulling.close()
+      await serving[Symbol.asyncDispose]()
+      await gateway.composition.close()
+    },
+  }
+}
