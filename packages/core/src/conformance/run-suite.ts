@@ -93,13 +93,17 @@ async function play<I extends Instance, S>(
     made.push(instance)
     return pass === '' ? instance : suite.exchange(instance, (plugin) => wrapped(plugin, calls))
   }
-  const scene: Scene<I, S> = { make, options, stepMs: timeoutMs * stepShare }
+  let skipped: string | undefined
+  const skip = (reason: string): void => {
+    skipped = reason
+  }
+  const scene: Scene<I, S> = { make, skip, options, stepMs: timeoutMs * stepShare }
   const ask = async (): Promise<string | undefined> => {
     const instance = await make()
     const { needs } = rule
     if (needs !== undefined && !needs.has(instance, options)) return needs.missing ?? `the plugin has no ${needs.what}`
     await rule.run(instance, scene)
-    return undefined
+    return skipped
   }
   const failures: unknown[] = []
   const onUnhandled = (reason: unknown): void => {

@@ -31,6 +31,8 @@ export interface Need<I> {
 export interface Scene<I, S = unknown> {
   /** One more instance; what is not said of it is as for the first. Disposed with the rule. */
   make(settings?: Partial<S>): Promise<I>
+  /** Says that the rule could not be asked, where that is seen only as it runs: an optional method of what the plugin has made is missing. */
+  skip(reason: string): void
   readonly options: SuiteOptions<I, S>
   /** Milliseconds that a single step may take. */
   readonly stepMs: number

@@ -8,6 +8,19 @@ import type { Report } from '../update/observation.ts'
 import { defineSuite, type Runner } from './define-suite.ts'
 import { closeRules, pluginRules } from './plugin-rules.ts'
 import type { Instance, Rule, Suite, SuiteOptions } from './suite.ts'
+import { agentPortRules } from './transport/agent-port.ts'
+import { authenticationRules } from './transport/authenticating.ts'
+import { brokenWireRules } from './transport/broken-wire.ts'
+import { connectRules } from './transport/connecting.ts'
+import { drainRules } from './transport/draining.ts'
+import { flashPortRules } from './transport/flash-port.ts'
+import { hostileRules } from './transport/hostile-clients.ts'
+import { imageRules } from './transport/images.ts'
+import { powerRules } from './transport/powers.ts'
+import { refusalRules } from './transport/refusing.ts'
+import { settings } from './transport/serve-stand.ts'
+import { serveRules } from './transport/serving.ts'
+import { agentWords, flashWords } from './transport/words.ts'
 
 /**
  * What may happen to what travels on a wire, until it is mended. `deaf`: nothing that is sent reaches the device, though the line stands.
@@ -40,7 +53,10 @@ export interface WiredDevice {
   dispose?(): Promise<void>
 }
 
-/** A device with an agent, which has kept what it runs and has no part of another image. */
+/**
+ * A device with an agent, which has kept what it runs and has no part of another image. What it has activated it keeps: at the latest when
+ * `runs` has answered, so that the next image can come.
+ */
 export interface AgentDevice extends WiredDevice {
   /** Two images that it takes, both of several chunks, and neither the one that it runs. */
   readonly images: readonly [Uint8Array, Uint8Array]
@@ -194,11 +210,22 @@ export const transportRules: Suite<TransportInstance, TransportSettings> = Objec
   kind: 'transport',
   rules: Object.freeze([
     ...pluginRules<TransportInstance, TransportSettings>('transport', { required: [], optional: ['connect', 'serve'] }),
+    ...powerRules,
     ...closeRules<TransportInstance, TransportSettings>('transport'),
+    ...connectRules(agentWords),
+    ...agentPortRules,
+    ...brokenWireRules(agentWords),
+    ...connectRules(flashWords),
+    ...flashPortRules,
+    ...brokenWireRules(flashWords),
+    ...serveRules,
+    ...imageRules,
+    ...authenticationRules,
+    ...refusalRules,
+    ...hostileRules,
+    ...drainRules,
   ]),
-  settings: (): TransportSettings => ({
-    devices: Array.from({ length: 8 }, (_, index) => ({ id: `device-${index + 1}`, token: `token-of-${index + 1}-4f8a1c` })),
-  }),
+  settings,
   exchange: (instance: TransportInstance, exchange: <P extends object>(plugin: P) => P): TransportInstance => ({
     ...instance,
     plugin: exchange(instance.plugin),

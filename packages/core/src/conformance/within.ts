@@ -1,7 +1,7 @@
 import { AssertionError } from 'node:assert/strict'
 
 /** Waits for `work`, but no longer than `milliseconds`: then it fails, and what comes of `work` later is nobody's concern. */
-export async function within<T>(milliseconds: number, what: string, work: Promise<T> | T): Promise<T> {
+export async function within<T>(milliseconds: number, what: string, work: PromiseLike<T> | T): Promise<T> {
   const late = Promise.withResolvers<never>()
   const message = `${what}: expected an end within ${milliseconds} ms, found none`
   const timer = setTimeout(() => late.reject(new AssertionError({ message })), milliseconds)

@@ -1,3 +1,4 @@
+import { throwIfAborted } from '../content/abort.ts'
 import { concat } from '../content/byte-stream.ts'
 import { type Digest, digestOf } from '../content/digest.ts'
 import { fail } from '../core-errors.ts'
@@ -29,6 +30,8 @@ export interface MemoryDevice {
   readonly options: MemoryDeviceOptions
   /** The bytes that run now. */
   readonly running: Uint8Array | undefined
+  /** What it has of the image that it is being sent. */
+  readonly staged: Uint8Array
   /** What `status` would show now, without a look being taken. */
   state(): DeviceState
   /** Every call of its port so far, such as `begin` or `write 65536`. */
@@ -57,7 +60,8 @@ export function memoryDevice(options: MemoryDeviceOptions): MemoryDevice {
   let breaksWhen: 'before' | 'after' = 'before'
 
   /** One word over the line and its answer, unless it breaks. */
-  async function over<T>(call: string, act: () => T): Promise<T> {
+  async function over<T>(call: string, act: () => T, signal?: AbortSignal): Promise<T> {
+    throwIfAborted(signal)
     const isCut = calls.length + 1 === breaksAt
     const cut = (): Error => fail('DEVICE_SILENT', `device ${id}: expected an answer to "${call}", found the line broken`)
     if (isCut) breaksAt = Number.POSITIVE_INFINITY
@@ -119,24 +123,35 @@ export function memoryDevice(options: MemoryDeviceOptions): MemoryDevice {
     return state()
   }
 
-  const port = (): MemoryAgentPort => ({
-    deviceId: id,
-    maxChunkBytes,
-    begin: ({ digest, size }) => over('begin', () => begin(digest, size)),
-    write: (offset, bytes) => over(`write ${offset}`, () => write(offset, bytes)),
-    activate: () => over('activate', activate),
-    status: () => over('status', look),
-    rollback: () => over('rollback', goBack),
-    async [Symbol.asyncDispose]() {
-      calls.push('dispose')
-    },
-  })
+  function port(): MemoryAgentPort {
+    let isOpen = true
+    const open = async <T>(call: string, act: () => T, signal?: AbortSignal): Promise<T> => {
+      if (!isOpen) throw fail('DEVICE_SILENT', `device ${id}: expected a port that is open for "${call}", found one that was disposed`)
+      return over(call, act, signal)
+    }
+    return {
+      deviceId: id,
+      maxChunkBytes,
+      begin: ({ digest, size }, { signal }) => open('begin', () => begin(digest, size), signal),
+      write: (offset, bytes, { signal }) => open(`write ${offset}`, () => write(offset, bytes), signal),
+      activate: ({ signal }) => open('activate', activate, signal),
+      status: ({ signal }) => open('status', look, signal),
+      rollback: () => open('rollback', goBack),
+      async [Symbol.asyncDispose]() {
+        if (isOpen) calls.push('dispose')
+        isOpen = false
+      },
+    }
+  }
 
   return Object.freeze<MemoryDevice>({
     id,
     options,
     get running() {
       return running
+    },
+    get staged() {
+      return staged?.bytes ?? new Uint8Array()
     },
     state,
     calls,
