@@ -6,7 +6,7 @@ import { runCommand } from '../scripts/gate/run-command.ts'
 import { root } from '../scripts/workspaces.ts'
 import { compare } from './compare.ts'
 import { type Line, printed, reached } from './goals.ts'
-import { startProcess } from './measured-process.ts'
+import { type MeasuredProcess, startProcess } from './measured-process.ts'
 import { hasDockerRegistry, registryInstall, startDockerRegistry } from './peer/docker-registry.ts'
 import { nginxInstall, nginxPath, startNginx } from './peer/nginx.ts'
 import { hasWrk, type Load, wrk, wrkInstall } from './peer/wrk.ts'
@@ -68,22 +68,30 @@ async function checkedPass(): Promise<void> {
   )
 }
 
+/** The least that node:http can do: a constant of that many bytes, whatever is asked. */
+async function bareServer(
+  sizeBytes: number,
+  ...options: readonly string[]
+): Promise<{ readonly process: MeasuredProcess; readonly url: string }> {
+  const { process: server, ready } = await startProcess(
+    [process.execPath, join(import.meta.dirname, 'child/constant-server.ts'), String(sizeBytes), ...options],
+    (text) => /"port":(\d+)/.exec(text)?.[1],
+  )
+  return { process: server, url: `http://127.0.0.1:${ready}` }
+}
+
 async function smallAnswers(served: Served): Promise<void> {
   for (const [name, load] of [
     ['/version', version],
     ['idle check-in', checkIn],
   ] as const) {
     const size = Buffer.byteLength(await ask(served, load, 0))
-    const bare = await startProcess(
-      [process.execPath, join(import.meta.dirname, 'child/constant-server.ts'), String(size)],
-      (text) => /"port":(\d+)/.exec(text)?.[1],
-    )
-    const url = `http://127.0.0.1:${bare.ready}`
+    const bare = await bareServer(size)
     const { ours, theirs, rate, p99 } = await compare(
       rounds,
       quick ? 1 : 60_000,
       () => wrk(load, served.url, served.process, seconds),
-      () => wrk(load, url, bare.process, seconds),
+      () => wrk(load, bare.url, bare.process, seconds),
     )
     await bare.process.stop()
     report(
@@ -110,6 +118,25 @@ async function largeAnswers(served: Served, name: string, atLeast: number, folde
     { what: `/firmware ${name}: bytes per second by those of nginx`, value: bytes, unit: 'times', atLeast },
     { what: `/firmware ${name}: CPU per MiB`, value: ours.cpuMicros / sizeMiB, unit: 'us' },
     { what: `/firmware ${name}: CPU per MiB of nginx`, value: theirs.cpuMicros / sizeMiB, unit: 'us' },
+  )
+}
+
+/** How near to nginx a program comes that only hands one buffer to node:http: what is left for us to reach. */
+async function hotLimit(folder: string, files: string): Promise<void> {
+  const nginx = await startNginx(files, folder)
+  const bare = await bareServer(mebibyte, '--bytes')
+  const load: Load = { path: '/image.bin' }
+  const { ours, bytes } = await compare(
+    rounds,
+    quick ? 1 : 500,
+    () => wrk(load, bare.url, bare.process, seconds),
+    () => wrk(load, nginx.url, nginx.process, seconds),
+  )
+  await bare.process.stop()
+  await nginx.process.stop()
+  report(
+    { what: '1 MiB from a buffer by a bare node:http server: bytes per second by those of nginx', value: bytes, unit: 'times' },
+    { what: '1 MiB from a buffer by a bare node:http server: CPU per MiB', value: ours.cpuMicros, unit: 'us' },
   )
 }
 
@@ -182,6 +209,7 @@ await checkedPass()
 await withServed(join(temporary, 'small'), mebibyte, async (served) => {
   if (wrkIsThere) await smallAnswers(served)
   if (wrkIsThere && nginxIsThere) await largeAnswers(served, '1 MiB hot', 1, join(temporary, 'nginx-small'))
+  if (wrkIsThere && nginxIsThere) await hotLimit(join(temporary, 'nginx-limit'), served.files)
 })
 await withServed(join(temporary, 'large'), 16 * mebibyte, async (served) => {
   await slowDevices(served)

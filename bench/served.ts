@@ -5,7 +5,8 @@ import { runCommand } from '../scripts/gate/run-command.ts'
 import { root } from '../scripts/workspaces.ts'
 import { type MeasuredProcess, startProcess } from './measured-process.ts'
 
-const reflash = [process.execPath, '--conditions=@reflash/source', `${root}packages/cli/src/main.ts`]
+// What users install: from sources, the runtime's stripping of types would be measured too.
+const reflash = [process.execPath, `${root}packages/cli/dist/main.js`]
 const env = { COSIGN_PASSWORD: 'bench' }
 export const product = 'bench'
 export const devices = 200

@@ -1,7 +1,9 @@
 import { createServer } from 'node:http'
 
-// The yardstick: the least that node:http can do. Answers everything with a constant of the given size, and prints its port.
-const body = 'x'.repeat(Number(process.argv[2]))
+// The yardstick: the least that node:http can do. Answers everything with a constant of the given size (text, or with `--bytes` from one buffer),
+// and prints its port.
+const text = 'x'.repeat(Number(process.argv[2]))
+const body = process.argv[3] === '--bytes' ? Buffer.from(text) : text
 const server = createServer((request, response) => {
   request.resume()
   response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': body.length })

@@ -1,5 +1,9 @@
 #!/usr/bin/env node
-import { runCommandLine } from './command-line.ts'
+import { limitNursery } from './limit-nursery.ts'
+
+// Before anything is loaded: what is loaded lets the young generation grow, and it never shrinks.
+limitNursery()
+const { runCommandLine } = await import('./command-line.ts')
 
 // `reflash inspect x | head -1` closes the pipe early: that is the reader's choice, not an error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
