@@ -72,21 +72,25 @@ export async function encryptKey(key: string | Uint8Array, password: string | Ui
  * @throws `KEY_FILE_INVALID`, `KEY_FILE_TOO_COSTLY`, `KEY_PASSWORD_WRONG`, `KEY_NOT_ENCRYPTED`, `PUBLIC_KEY_INVALID`, `PUBLIC_KEY_WEAK`, `ABORTED`
  */
 export async function openKey(pem: string, password: string | Uint8Array, options: CallOptions = {}): Promise<SigningKey> {
-  const block = parsePem(pem)
-  if (typeof block === 'string') throw refuse(block)
-  if (block.label === 'PRIVATE KEY') {
-    throw fail('KEY_NOT_ENCRYPTED', 'expected an encrypted private key, found PRIVATE KEY, which anybody who reads the file can use')
-  }
-  if (!encryptedLabels.includes(block.label)) throw refuse(`it is a ${block.label}`)
-  const file = parseKeyFile(block.bytes)
+  const file = parseKeyFile(pem)
   const secret = await deriveKey(password, file, options)
-  let der: Uint8Array
   try {
-    der = xsalsa20poly1305(secret, file.nonce).decrypt(file.ciphertext)
-  } catch {
-    throw fail('KEY_PASSWORD_WRONG', 'the private key file does not open: the password is wrong, or the file was altered')
+    return openSealed(file, secret)
   } finally {
     secret.fill(0)
+  }
+}
+
+/**
+ * Opens what a key file holds with the key that its password made.
+ * @throws `KEY_PASSWORD_WRONG`, `KEY_FILE_INVALID`, `PUBLIC_KEY_INVALID`, `PUBLIC_KEY_WEAK`
+ */
+export function openSealed({ nonce, ciphertext }: Pick<KeyFile, 'nonce' | 'ciphertext'>, secret: Uint8Array): SigningKey {
+  let der: Uint8Array
+  try {
+    der = xsalsa20poly1305(secret, nonce).decrypt(ciphertext)
+  } catch {
+    throw fail('KEY_PASSWORD_WRONG', 'the private key file does not open: the password is wrong, or the file was altered')
   }
   try {
     return signingKey(privateKeyOf(der))
@@ -124,7 +128,21 @@ async function deriveKey(
   return secret
 }
 
-function parseKeyFile(bytes: Uint8Array): KeyFile {
+/**
+ * Reads the content of a cosign.key file without opening it.
+ * @throws `KEY_FILE_INVALID`, `KEY_FILE_TOO_COSTLY`, `KEY_NOT_ENCRYPTED`
+ */
+export function parseKeyFile(pem: string): KeyFile {
+  const block = parsePem(pem)
+  if (typeof block === 'string') throw refuse(block)
+  if (block.label === 'PRIVATE KEY') {
+    throw fail('KEY_NOT_ENCRYPTED', 'expected an encrypted private key, found PRIVATE KEY, which anybody who reads the file can use')
+  }
+  if (!encryptedLabels.includes(block.label)) throw refuse(`it is a ${block.label}`)
+  return keyFileOf(block.bytes)
+}
+
+function keyFileOf(bytes: Uint8Array): KeyFile {
   const { kdf, cipher, ciphertext } = fields(parseStrictJson(bytes, refuse), 'its content', ['kdf', 'cipher', 'ciphertext'])
   const { name: kdfName, params, salt } = fields(kdf, 'kdf', ['name', 'params', 'salt'])
   const { name: cipherName, nonce } = fields(cipher, 'cipher', ['name', 'nonce'])

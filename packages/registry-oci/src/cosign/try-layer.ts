@@ -101,7 +101,7 @@ function partsOf(layer: Json): Parts | string {
   const { digest, size, annotations } = layer
   if (!isDigest(digest)) return 'its digest is not one'
   if (!Number.isSafeInteger(size) || (size as number) < 1 || (size as number) > payloadLimitBytes) {
-    return `expected a payload of 1 to ${payloadLimitBytes} bytes, found ${String(size).slice(0, 32)}`
+    return `expected a payload of 1 to ${payloadLimitBytes} bytes, found ${typeof size === 'number' ? size : 'no number'}`
   }
   const text = isObject(annotations) && Object.hasOwn(annotations, signatureAnnotation) ? annotations[signatureAnnotation] : undefined
   if (typeof text !== 'string') return `it has no annotation ${signatureAnnotation}`

@@ -111,14 +111,27 @@ async function writeIndexJson(directory: string, document: unknown): Promise<voi
 async function readJson(directory: string, name: string, limitBytes: number): Promise<Readonly<Record<string, unknown>>> {
   const path = join(directory, name)
   try {
-    const bytes = await onFiles(path, () => readSmallFile(path, limitBytes))
-    const document: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
-    if (typeof document === 'object' && document !== null && !Array.isArray(document)) return document as Readonly<Record<string, unknown>>
+    return jsonObject(await onFiles(path, () => readSmallFile(path, limitBytes)), path)
   } catch (error) {
-    if (isOtaError(error) && error.code !== 'NOT_FOUND') throw error
+    if (!isOtaError(error) || error.code !== 'NOT_FOUND') throw error
     throw fail('INVALID_LAYOUT', `${path}: expected a JSON file of an OCI image layout, found none`, { cause: error })
   }
+}
+
+function jsonObject(bytes: Uint8Array, path: string): Readonly<Record<string, unknown>> {
+  let document: unknown
+  try {
+    document = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch (cause) {
+    throw fail('INVALID_LAYOUT', `${path}: expected a JSON file of an OCI image layout, found none`, { cause })
+  }
+  if (typeof document === 'object' && document !== null && !Array.isArray(document)) return document as Readonly<Record<string, unknown>>
   throw fail('INVALID_LAYOUT', `${path}: expected a JSON object, found something else`)
+}
+
+/** Reads the content of index.json. @throws `INVALID_LAYOUT` */
+export function parseLayoutIndex(bytes: Uint8Array, directory: string): readonly LayoutEntry[] {
+  return entriesOf(jsonObject(bytes, `${directory}/index.json`), directory)
 }
 
 function entriesOf({ manifests }: Readonly<Record<string, unknown>>, directory: string): readonly LayoutEntry[] {

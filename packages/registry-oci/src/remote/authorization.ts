@@ -1,4 +1,4 @@
-import { type ByteStream, collect, isOtaError, throwIfAborted } from '@reflash/core'
+import { collect, isOtaError, throwIfAborted } from '@reflash/core'
 import { fail } from '../oci-errors.ts'
 import type { OciCredentials, OciSettings } from '../oci-options.ts'
 import { refusalOf, shownUrl } from './answer.ts'
@@ -123,7 +123,8 @@ export function authorization(exchange: HttpExchange, { credentials, clock, plai
     })
     // Redirects of a token server are not followed: credentials are at stake.
     if (answer.status !== 200) throw await refusalOf(answer, url, `token for ${repository.host}/${repository.name}`)
-    const leave = leaveOf(await tokenDocument(answer.body, url), url, clock.now())
+    const bytes = await collect(answer.body, tokenAnswerLimit, `token from ${url.origin}`)
+    const leave = parseToken(bytes, url, clock.now())
     remember(tokens, tokenKey(repository, action), leave)
     return leave.header
   }
@@ -154,8 +155,8 @@ function tokenKey({ base, name }: RemoteRepository, action: Action): string {
   return `${base.origin} repository:${name}:${action}`
 }
 
-/** Docker registry token specification: realm?service=...&scope=...&scope=... */
-function tokenUrl({ host, name }: RemoteRepository, action: Action, { parameters }: Challenge): URL {
+/** Docker registry token specification: realm?service=...&scope=...&scope=... @throws `REGISTRY_PROTOCOL` */
+export function tokenUrl({ host, name }: RemoteRepository, action: Action, { parameters }: Challenge): URL {
   const realm = parameters.get('realm') ?? ''
   if (!URL.canParse(realm)) throw fail('REGISTRY_PROTOCOL', `${host}: expected a token realm that is a URL, found something else`)
   const url = new URL(realm)
@@ -180,8 +181,15 @@ function parted(scope: string): readonly [string, readonly string[]] {
   return [scope.slice(0, Math.max(end, 0)), scope.slice(end + 1).split(',')]
 }
 
-async function tokenDocument(body: ByteStream, url: URL): Promise<unknown> {
-  const bytes = await collect(body, tokenAnswerLimit, `token from ${url.origin}`)
+/**
+ * Reads the answer of a token server. Docker registry token specification: { token | access_token, expires_in } in JSON, seconds.
+ * @throws `REGISTRY_PROTOCOL`
+ */
+export function parseToken(bytes: Uint8Array, url: URL, now: number): Leave {
+  return leaveOf(tokenDocument(bytes, url), url, now)
+}
+
+function tokenDocument(bytes: Uint8Array, url: URL): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch {

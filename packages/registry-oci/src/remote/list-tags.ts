@@ -47,7 +47,7 @@ async function getPage(client: RemoteClient, repository: RemoteRepository, url: 
       signal,
     })
     const next = nextPage(client, answer, what)
-    return { tags: tagsOf(await collect(answer.body, manifestLimitBytes, what), what), next }
+    return { tags: parseTags(await collect(answer.body, manifestLimitBytes, what), what), next }
   }, signal)
 }
 
@@ -62,7 +62,8 @@ export function nextPage(client: RemoteClient, answer: RemoteAnswer, what: strin
   return url
 }
 
-function tagsOf(bytes: Uint8Array, what: string): readonly string[] {
+/** Reads one page of a list of tags. @throws `REGISTRY_PROTOCOL` */
+export function parseTags(bytes: Uint8Array, what: string): readonly string[] {
   let document: unknown
   try {
     document = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))

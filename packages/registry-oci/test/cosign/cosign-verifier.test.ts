@@ -144,6 +144,7 @@ describe('cosignVerifier', () => {
     ['without digest', ({ digest: _, ...rest }) => rest],
     ['with a digest in capitals', (json) => ({ ...json, digest: String(json.digest).toUpperCase() })],
     ['with a size of text', (json) => ({ ...json, size: String(json.size) })],
+    ['with a size that cannot become text', (json) => ({ ...json, size: { toString: '5' } })],
     ['with a negative size', (json) => ({ ...json, size: -1 })],
     ['with a fraction as size', (json) => ({ ...json, size: 1.5 })],
     ['without annotations', ({ annotations: _, ...rest }) => rest],
