@@ -190,6 +190,11 @@ export const esp32Errors = {
     means: 'The partition table has no otadata partition, so that the device cannot be switched between slots.',
     next: 'Flash a partition table with otadata and two OTA slots over a cable.',
   },
+  OTADATA_INVALID: {
+    fault: 'invalid',
+    means: 'Bytes are no entry of otadata, because there are fewer than 32.',
+    next: 'Pass the 32 bytes that stand at the start of each of its two sectors.',
+  },
   OTADATA_EXHAUSTED: {
     fault: 'unsupported',
     means: 'The sequence number in otadata cannot grow any more.',

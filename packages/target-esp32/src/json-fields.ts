@@ -52,7 +52,7 @@ export function jsonFields(value: Json | undefined, refuse: (message: string) =>
     within: (name) => (get(name) === undefined ? undefined : jsonFields(get(name), refuse, `${path}${name}.`)),
     end: () => {
       const unknown = Object.keys(record).find((name) => !read.has(name))
-      if (unknown !== undefined) throw refuse(`${path}${unknown.slice(0, 60)}: expected no such field`)
+      if (unknown !== undefined) throw refuse(`${path || 'value'}: expected no field ${show(unknown)}`)
     },
   }
   return fields

@@ -33,8 +33,11 @@ export interface OtadataEntry {
 /** Both entries. */
 export type Otadata = readonly [OtadataEntry, OtadataEntry]
 
-/** Reads one entry of 32 bytes. */
+/** Reads one entry of 32 bytes. @throws `OTADATA_INVALID` where there are fewer */
 export function parseOtadataEntry(bytes: Uint8Array): OtadataEntry {
+  if (bytes.length < otadataEntryBytes) {
+    throw fail('OTADATA_INVALID', `otadata: expected an entry of ${otadataEntryBytes} bytes, found ${bytes.length}`)
+  }
   const view = new DataView(bytes.buffer, bytes.byteOffset, otadataEntryBytes)
   const sequence = view.getUint32(0, true)
   const state = stateNames.get(view.getUint32(24, true)) ?? 'undefined'

@@ -45,6 +45,12 @@ describe('otadata entries', () => {
     expect(parseOtadataEntry(bytes)).toEqual({ sequence: number, state: 'undefined', selectable: true })
   })
 
+  it('that are cut off are refused', () => {
+    expect(() => parseOtadataEntry(encodeOtadataEntry(1, 'new').subarray(0, 31))).toThrow(
+      expect.objectContaining({ code: 'OTADATA_INVALID', fault: 'invalid' }),
+    )
+  })
+
   it('are read back as they were written', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 0xffff_fffe }), state, (number, which) => {
