@@ -77,7 +77,7 @@ export function createGateway(from: ReflashOptions | Composition): RunningGatewa
     },
     async sent(who, ref) {
       checkPrincipal(who)
-      if (ref === 'current') await endUnheard(context, who.deviceId)
+      if (ref === 'current') await endUnheard(context, who.deviceId, true)
     },
     async report(who, seq, report, { signal } = {}) {
       checkPrincipal(who)

@@ -42,8 +42,8 @@ const testVerifier: EvidenceVerifier = {
   },
 }
 
-async function installed() {
-  const from = world({ attestation: [testVerifier], policy: { attestation: 'proven' } })
+async function installed(verifier: EvidenceVerifier = testVerifier) {
+  const from = world({ attestation: [verifier], policy: { attestation: 'proven' } })
   from.release('1.1.0', { filler: 'new' })
   const gateway = createGateway(from.composition)
   const first = await gateway.checkIn(d1, at('1.0.0'))
@@ -213,6 +213,61 @@ describe('two proofs at once', () => {
     const answers = await Promise.all(gateways.map((gateway) => gateway.checkIn(d1, at('1.1.0'), proof)))
     expect(confirmations(events)).toMatchObject([{ status: 'passed' }])
     for (const answer of answers) expect(['UP_TO_DATE', 'EVIDENCE_REQUIRED']).toContain(answer.because[0]?.code)
+  })
+})
+
+describe('copies of one evidence', () => {
+  /** A verifier whose first appraisal waits until the test lets it go. */
+  function slowVerifier() {
+    let letGo = (): void => {}
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve
+    })
+    let isFirst = true
+    let isHeld = false
+    const verifier: EvidenceVerifier = {
+      ...testVerifier,
+      appraise: async (evidence, context) => {
+        const waits = isHeld && isFirst && context.purpose === 'confirm'
+        if (waits) isFirst = false
+        if (waits) await held
+        return testVerifier.appraise(evidence, context)
+      },
+    }
+    return {
+      verifier,
+      hold: () => {
+        isHeld = true
+      },
+      letGo,
+    }
+  }
+
+  test('that come while the first is appraised answer no challenge that was asked later, and fail nothing', async () => {
+    const { verifier, hold, letGo } = slowVerifier()
+    const { gateway, nonce, events } = await installed(verifier)
+    hold()
+    const proof = evidenceOf(nonce, image('board', 'new'))
+    const first = gateway.checkIn(d1, at('1.1.0'), proof)
+    for (let copy = 0; copy < 3; copy++) {
+      expect(await gateway.checkIn(d1, at('1.1.0'), proof)).toMatchObject({ wants: ['evidence'], because: [{ code: 'EVIDENCE_REQUIRED' }] })
+    }
+    letGo()
+    expect((await first).because[0]?.code).toBe('UP_TO_DATE')
+    expect(confirmations(events)).toMatchObject([{ status: 'passed' }])
+  })
+
+  test('that come after the server lost its challenge are asked anew each time, and fail nothing', async () => {
+    const { gateway, nonce, events, composition } = await installed()
+    const entry = await composition.journal.get('nonce/confirm/d1')
+    await composition.journal.delete('nonce/confirm/d1', { ifVersion: entry?.version as string })
+    const proof = evidenceOf(nonce, image('board', 'new'))
+    const answers = []
+    for (let copy = 0; copy < 3; copy++) answers.push(await gateway.checkIn(d1, at('1.1.0'), proof))
+    expect(confirmations(events)).toEqual([])
+    const fresh = evidenceOf(answers.at(-1)?.challenge as Uint8Array, image('board', 'new'))
+    expect((await gateway.checkIn(d1, at('1.1.0'), fresh)).because[0]?.code).toBe('UP_TO_DATE')
+    expect(confirmations(events)).toMatchObject([{ status: 'passed' }])
   })
 })
 

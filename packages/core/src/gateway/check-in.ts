@@ -6,7 +6,7 @@ import type { Composition } from '../composition.ts'
 import { isOtaError } from '../errors.ts'
 import { issueNonce, takeNonce } from '../journey/challenge.ts'
 import type { DeviceRecord, OpenUpdate } from '../journey/device-record.ts'
-import { adoptUpdate, openUpdate } from '../journey/journeys.ts'
+import { adoptUpdate, endUnheard, openUpdate } from '../journey/journeys.ts'
 import { judgeCheckIn } from '../journey/judge-check-in.ts'
 import { endUpdate, type JourneyContext } from '../journey/observe.ts'
 import { newUpdate } from '../journey/open-update.ts'
@@ -23,7 +23,7 @@ import { deviceState } from './device-state.ts'
 import { type Pins, type Question, sameQuestion } from './pins.ts'
 import { offerOf } from './representation.ts'
 import { unlisted } from './unlisted.ts'
-import { unfit, withdrawn } from './withdrawn.ts'
+import { isUnheard, unfit, withdrawn } from './withdrawn.ts'
 
 /** One check-in, through as many rounds as other requests of the same device make it take. */
 interface Visit {
@@ -54,10 +54,14 @@ export function createCheckIn(composition: Composition, context: JourneyContext,
   async function oneRound(visit: Visit): Promise<CheckInAnswer> {
     const { who, said, reports, signal } = visit
     let stored = await loadRecord(journal, who.deviceId, signal)
-    // A dialect that tells nothing cannot move an update on: it is told what is current, whatever is open.
-    if (stored.record.open !== undefined && reports) {
-      const answer = await goOn(visit, stored.record, stored.record.open)
+    const { open } = stored.record
+    if (open !== undefined && reports) {
+      const answer = await goOn(visit, stored.record, open)
       if (answer !== undefined) return answer
+      stored = await loadRecord(journal, who.deviceId, signal)
+    } else if (open !== undefined && isUnheard(open, clock())) {
+      // A dialect that tells nothing cannot move an update on: it is told what is current, and what it has left behind is ended.
+      await endUnheard(context, who.deviceId)
       stored = await loadRecord(journal, who.deviceId, signal)
     }
     const { record } = stored
@@ -129,7 +133,7 @@ export function createCheckIn(composition: Composition, context: JourneyContext,
     const device = deviceState(who.deviceId, said, record)
     const { still, because, challenge } = await judgeCheckIn(context, who, device, open, evidence, signal)
     if (still === undefined) return undefined
-    if (challenge) return challenged(who, 'confirm', because)
+    if (challenge) return challenged(visit, 'confirm', because)
     if (still.open.stage === 'install') return { pollAfterMs: pollMs, because }
     return repeated(visit, device, record, still)
   }
@@ -171,11 +175,11 @@ export function createCheckIn(composition: Composition, context: JourneyContext,
     const at = { signal, now: clock() }
     if (policy.attestation === 'none') return { proof: await admit(device, who, undefined, composition, at) }
     if (visit.admission !== undefined) return visit.admission
-    const nonce = evidence === undefined ? undefined : await takeNonce(journal, device.id, 'admit', at.now)
+    const nonce = evidence === undefined ? undefined : await takeNonce(journal, device.id, 'admit', at.now, evidence)
     if (evidence === undefined || nonce === undefined) {
       const message =
         evidence === undefined ? 'evidence is needed before an update' : 'the evidence is for no open challenge; here is a new one'
-      return challenged(who, 'admit', [{ code: 'EVIDENCE_REQUIRED', message }])
+      return challenged(visit, 'admit', [{ code: 'EVIDENCE_REQUIRED', message }])
     }
     const presented = { evidence, nonce }
     visit.admission = { proof: await admit(device, who, presented, composition, at), presented }
@@ -183,11 +187,11 @@ export function createCheckIn(composition: Composition, context: JourneyContext,
   }
 
   async function challenged(
-    { deviceId }: Principal,
+    { who: { deviceId }, evidence }: Visit,
     purpose: 'admit' | 'confirm',
     because: CheckInAnswer['because'],
   ): Promise<CheckInAnswer> {
-    const challenge = await issueNonce(journal, deviceId, purpose, random, clock())
+    const challenge = await issueNonce(journal, deviceId, purpose, random, clock(), evidence)
     return { wants: ['evidence'], challenge, pollAfterMs: pollMs, because }
   }
 

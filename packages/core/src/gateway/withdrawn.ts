@@ -69,3 +69,11 @@ function isUnavailable(error: unknown): boolean {
 function hasBegun({ told, heard }: OpenUpdate, now: number): boolean {
   return told !== undefined && (heard === undefined || Math.abs(now - Date.parse(heard)) < begunMs)
 }
+
+/**
+ * Whether a silent download was begun so long ago that its end is not to be waited for: that all was sent is noted when it was, unless the
+ * server died or its disk was full just then.
+ */
+export function isUnheard({ reports, at }: OpenUpdate, now: Date): boolean {
+  return !reports && Math.abs(now.getTime() - Date.parse(at)) >= begunMs
+}

@@ -100,13 +100,16 @@ export async function reportUpdate(
   }
 }
 
-/** Ends the update of a device that cannot report, once its image was sent whole. */
-export async function endUnheard(context: JourneyContext, deviceId: string): Promise<void> {
+/** Ends the update of a device that cannot report: once its image was sent `whole`, or when that will not be known any more. */
+export async function endUnheard(context: JourneyContext, deviceId: string, whole = false): Promise<void> {
   const { record } = await loadRecord(context.journal, deviceId)
   const { open } = record
   if (open?.reports !== false) return
   const since = context.clock()
-  const because = [{ code: 'NOT_REPORTED', message: `the image was sent whole at ${since.toISOString()}, and this device does not report` }]
+  const how = whole
+    ? `the image was sent whole at ${since.toISOString()}`
+    : `its download was begun at ${open.at}, and its end is not known`
+  const because = [{ code: 'NOT_REPORTED', message: `${how}; this device does not report` }]
   await endUpdate(context, deviceId, open.seq, {
     stage: 'deliver',
     outcome: 'unobserved',

@@ -80,7 +80,7 @@ async function proves(
   evidence: Evidence | undefined,
   signal: AbortSignal,
 ): Promise<Seen> {
-  const nonce = evidence === undefined ? undefined : await takeNonce(context.journal, deviceId, 'confirm', context.clock())
+  const nonce = evidence === undefined ? undefined : await takeNonce(context.journal, deviceId, 'confirm', context.clock(), evidence)
   if (evidence === undefined || nonce === undefined || seen.open === undefined) return answered(seen, planned, true)
   const { measurements } = imageOf(planned.release)
   const now = context.clock()

@@ -98,6 +98,36 @@ describe('a device that does not report', () => {
     await gatewayOf(composition).sent(d1, 'current')
     expect(events.at(-1)).toMatchObject({ type: 'device', status: 'unobserved', because: [{ code: 'NOT_REPORTED' }] })
   })
+
+  test('whose download was begun and of which nothing is known an hour later has an end when it asks again', async () => {
+    const { release, composition, clock, events } = world()
+    release('1.1.0')
+    const gateway = gatewayOf(composition)
+    await gateway.checkIn(d1, {}, undefined, silent)
+    await gateway.read(d1, 'current')
+    // The server died before it could note that all was sent.
+    const restarted = gatewayOf(composition)
+    clock.advance(3_599_000)
+    await restarted.checkIn(d1, {}, undefined, silent)
+    expect(await recordIn(composition.journal)).toMatchObject({ open: { seq: 1 } })
+    clock.advance(1_000)
+    expect((await restarted.checkIn(d1, {}, undefined, silent)).offer?.version).toBe('1.1.0')
+    const record = await recordIn(composition.journal)
+    expect(record.open).toBeUndefined()
+    expect(record).toMatchObject({ history: [{ seq: 1, outcome: 'unobserved', tried: false, because: [{ code: 'NOT_REPORTED' }] }] })
+    expect(events.filter((event) => event.type === 'device' && event.status === 'unobserved')).toHaveLength(1)
+  })
+
+  test('has an end too where the clock was set back by a day', async () => {
+    const { release, composition, clock } = world()
+    release('1.1.0')
+    const gateway = gatewayOf(composition)
+    await gateway.checkIn(d1, {}, undefined, silent)
+    await gateway.read(d1, 'current')
+    clock.advance(-86_400_000)
+    await gatewayOf(composition).checkIn(d1, {}, undefined, silent)
+    expect(await recordIn(composition.journal)).toMatchObject({ history: [{ outcome: 'unobserved' }] })
+  })
 })
 
 describe('one device id in two dialects', () => {
