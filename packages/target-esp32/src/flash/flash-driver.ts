@@ -13,7 +13,7 @@ import type { Esp32Plan } from '../esp32-plan.ts'
 import { slotNumber } from './boot-order.ts'
 import { type FlashLayout, readLayout } from './flash-layout.ts'
 import { flashSectorBytes } from './flash-sector.ts'
-import { type OtaState, slotOfSequence } from './otadata.ts'
+import { noSequence, type OtaState, slotOfSequence } from './otadata.ts'
 import { isOtaSlot, type Partition } from './partition-table.ts'
 import { type ReadBack, readBack } from './read-back.ts'
 import { deselect, select, settle } from './switch-slot.ts'
@@ -65,11 +65,11 @@ function stateOf(port: FlashPort, layout: FlashLayout): DeviceState {
   }
   if (running === undefined) return { id: port.deviceId, attributes }
   const { chip, digest, description } = running.image
-  const pending = isPending(otaState)
   const installed = {
     version: description?.version ?? '',
     ...(digest === undefined ? {} : { digest }),
-    state: pending ? ('pending' as const) : ('confirmed' as const),
+    // A dismissed image is neither: it must not count as kept, nor stand in the way of the update that repairs the device.
+    ...(isDismissed(layout) ? {} : { state: isPending(otaState) ? ('pending' as const) : ('confirmed' as const) }),
   }
   return { id: port.deviceId, model: chip, installed, attributes }
 }
@@ -80,6 +80,20 @@ function stateOfRunning({ running, otadata, active, slots }: FlashLayout): OtaSt
   const number = slotNumber(running.partition)
   const order = active === 1 ? [otadata[1], otadata[0]] : otadata
   return order.find(({ selectable, sequence }) => selectable && slotOfSequence(sequence, slots.length) === number)?.state
+}
+
+/**
+ * Whether the slot that runs is one that the bootloader was told to leave, because its self-test failed or never ended: it falls back to such
+ * a slot where nothing else boots, and that it runs does not make it good.
+ */
+function isDismissed(layout: FlashLayout): boolean {
+  const { running, otadata, slots } = layout
+  if (running === undefined || !isOtaSlot(running.partition) || stateOfRunning(layout) !== undefined) return false
+  const number = slotNumber(running.partition)
+  return otadata.some(
+    ({ sequence, state }) =>
+      (state === 'invalid' || state === 'aborted') && sequence !== noSequence && slotOfSequence(sequence, slots.length) === number,
+  )
 }
 
 function isPending(state: OtaState | undefined): boolean {
@@ -134,6 +148,10 @@ async function confirm(plan: Esp32Plan, port: FlashPort, layout: FlashLayout, co
   }
   if (!(await runs(layout, plan, port, context))) {
     return { by: 'report', report: { state: 'rolled-back', messages: [`the device starts ${running.partition.label}`] } }
+  }
+  if (isDismissed(layout)) {
+    const messages = [`${running.partition.label} failed its self-test, and runs because nothing else boots`]
+    return { by: 'report', report: { state: 'failed', code: 'SELF_TEST_FAILED', messages } }
   }
   const state = isPending(stateOfRunning(layout)) ? 'pending' : 'confirmed'
   return { by: 'check-in', installed: { version: plan.appVersion, digest: plan.digest, state } }

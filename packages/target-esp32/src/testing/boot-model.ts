@@ -39,6 +39,8 @@ export interface Booted {
   readonly imageBytes: number
   /** The image waits for its self-test: unless it is marked valid, the next start goes back. */
   readonly pendingVerify: boolean
+  /** The entry of its slot is invalid or aborted: it failed or never finished its self-test, and runs only because nothing else boots. */
+  readonly dismissed: boolean
   /** Security version to be burned, because the image is marked valid. */
   readonly burnSecureVersion?: number
 }
@@ -82,11 +84,19 @@ export function boot(flash: NorFlash, chip: BootChip, config: BootConfig): BootR
       const entry = entered ? 0 : place === slots[start] ? active : -1
       const to = otadata === undefined || entry < 0 ? NONE : state(flash, otadata, entry)
       const burn = config.antiRollback && to === VALID ? { burnSecureVersion: image.secureVersion } : {}
-      return { is: 'running', slot: place.name, offset: place.at, ...image, pendingVerify: to === PENDING, ...burn }
+      const dismissed = entry < 0 && otadata !== undefined && wasDismissed(flash, otadata, place, slots)
+      return { is: 'running', slot: place.name, offset: place.at, ...image, pendingVerify: to === PENDING, dismissed, ...burn }
     }
     because.push(`${place.name}: ${refusal}`)
   }
   return { is: 'unbootable', because: because.length > 0 ? because : ['no application partition'] }
+}
+
+function wasDismissed(flash: NorFlash, otadata: number, place: Place, slots: readonly Place[]): boolean {
+  return [0, 1].some((i) => {
+    if (!isDismissed(flash, otadata, i) || !crcFits(flash, otadata, i) || seqOf(flash, otadata, i) === NONE) return false
+    return slots[slotOf(seqOf(flash, otadata, i), slots.length)] === place
+  })
 }
 
 /** The entry that counts, -1 where none does; `initial`: nothing was ever selected, so that the image that starts is entered as valid. */

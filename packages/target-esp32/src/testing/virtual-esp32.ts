@@ -235,7 +235,7 @@ function stateOf(
   const installed: Installed = {
     version: booted.version,
     digest: digestOfFile(flash, booted.offset, booted.imageBytes),
-    state: booted.pendingVerify ? 'pending' : 'confirmed',
+    state: booted.pendingVerify || booted.dismissed ? 'pending' : 'confirmed',
   }
   return { ...base, installed }
 }

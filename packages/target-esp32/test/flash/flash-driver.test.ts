@@ -433,10 +433,36 @@ describe('a probe', () => {
     })
   })
 
-  it('is not misled by an entry of otadata that names the running slot but is void', async () => {
+  it('calls an image neither kept nor pending where the entry of its slot is void', async () => {
     const device = running('1.0.0')
     device.flash.erase(0xe000, 0x2000)
     device.flash.write(0xe000, encodeOtadataEntry(1, 'aborted'))
-    expect(await driver.probe(flashPort(device), context)).toMatchObject({ installed: { version: '1.0.0', state: 'confirmed' } })
+    const { installed } = await driver.probe(flashPort(device), context)
+    expect(installed).toMatchObject({ version: '1.0.0' })
+    expect(installed).not.toHaveProperty('state')
+  })
+})
+
+describe('an image that failed its self-test', () => {
+  it('is not taken for one that was kept, though the bootloader falls back to it', async () => {
+    const device = running('1.0.0')
+    const plan = await update(device, appImage('1.1.0'))
+    device.boot()
+    expect(versionOf(device)).toBe('1.0.0')
+    // The image that was good rots: nothing else boots then.
+    const rotten = device.partitions.find(({ label }) => label === 'ota_0') as { offset: number }
+    device.flash.erase(rotten.offset, 0x1000)
+    device.boot()
+    expect(versionOf(device)).toBe('1.1.0')
+    const port = flashPort(device)
+    expect(await driver.confirm(plan, port, context)).toMatchObject({ by: 'report', report: { state: 'failed', code: 'SELF_TEST_FAILED' } })
+    expect((await driver.probe(port, context)).installed).toEqual({ version: '1.1.0', digest: plan.digest })
+    expect(device.state()).toMatchObject({ installed: { version: '1.1.0', state: 'pending' } })
+
+    await update(device, appImage('1.2.0'))
+    device.markValid()
+    device.boot()
+    expect(versionOf(device)).toBe('1.2.0')
+    expect(device.state()).toMatchObject({ installed: { state: 'confirmed' } })
   })
 })
