@@ -9,6 +9,7 @@ export const debianPeers: Readonly<Record<string, string>> = {
   'apache2-utils': 'htpasswd',
   skopeo: 'skopeo',
   openssl: 'openssl',
+  postgresql: 'pg_ctlcluster',
   'nginx-light': 'nginx',
 }
 

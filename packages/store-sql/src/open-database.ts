@@ -1,7 +1,8 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
 import { coreError, loadSqlite, makePrivate } from '@reflash/core'
-import { checkSchema, migrate } from './schema.ts'
+import { checkSchema, migrateSqlite } from './sqlite-schema.ts'
 
 /** How far a commit goes before it counts: `full` survives a power cut, `normal` only the death of the process. */
 export type Synchronous = 'full' | 'normal'
@@ -38,6 +39,11 @@ const prunePerCommit = 16
 
 /** Opens the journal in `file`, and makes it where there is none. Errors are those of `node:fs` and `node:sqlite`, and this package's own. */
 export function openDatabase(file: string, synchronous: Synchronous): Database {
+  return statements(openSqlite(file, synchronous))
+}
+
+/** Opens the database in `file`, and makes it where there is none, at the schema of this version. Errors as above. */
+export function openSqlite(file: string, synchronous: Synchronous): DatabaseSync {
   const { DatabaseSync } = loadSqlite()
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
   // SQLite would make the file readable to all; its -wal and -shm follow the mode of this one.
@@ -50,15 +56,15 @@ export function openDatabase(file: string, synchronous: Synchronous): Database {
     if (mode !== 'wal')
       throw coreError('JOURNAL_UNAVAILABLE', `${file}: expected a file system that carries a WAL, found journal mode ${mode}`)
     database.exec(`PRAGMA synchronous = ${synchronous}; PRAGMA journal_size_limit = ${walLimitBytes}`)
-    migrate(database)
-    return statements(database)
+    migrateSqlite(database)
+    return database
   } catch (error) {
     database.close()
     throw error
   }
 }
 
-function statements(database: InstanceType<ReturnType<typeof loadSqlite>['DatabaseSync']>): Database {
+function statements(database: DatabaseSync): Database {
   const live = '(expires IS NULL OR expires > ?)'
   const get = database.prepare(`SELECT value, version FROM entry WHERE key = ? AND ${live}`)
   // Rows as arrays are a third faster; Node 22 has objects only.

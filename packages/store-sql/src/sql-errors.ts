@@ -22,6 +22,11 @@ export const sqlErrors = {
     means: 'The journal was called after it was closed.',
     next: 'Close the journal last, after everything that uses it.',
   },
+  FLEET_CLOSED: {
+    fault: 'invalid',
+    means: 'The fleet store was called after it was closed.',
+    next: 'Close the fleet store last, after everything that uses it.',
+  },
 } as const
 
 export const fail = errorsOf(sqlErrors)

@@ -1,4 +1,3 @@
-import { resolve } from 'node:path'
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
 import {
   aborted,
@@ -6,25 +5,20 @@ import {
   checkJournalPrefix,
   coreError,
   type Journal,
-  type Json,
   journalExpiry,
   journalText,
   throwIfAborted,
 } from '@reflash/core'
 import { isBusy, journalFailure } from './journal-failure.ts'
-import { type Change, type Database, openDatabase, type Synchronous } from './open-database.ts'
+import { type Change, type Database, openDatabase } from './open-database.ts'
+import { postgresJournal } from './postgres-journal.ts'
 import { fail } from './sql-errors.ts'
+import { type CheckedSqlite, checkSqlite, type SqlOptions } from './sql-options.ts'
+import { afterEveryKey, firstCharacter, keysPerRead, parseValue, storedKey } from './stored-entry.ts'
 
-export interface SqlStoreOptions {
-  /** Path of the database; it and its folder are made at the first call, readable by their owner only. */
-  readonly file: string
+export type SqlStoreOptions = SqlOptions & {
   /** The clock that expiry is judged by; the system's where absent. */
   readonly now?: () => Date
-  /**
-   * `full` (default): what was acknowledged survives a power cut, because every commit waits for the disk. `normal`: it survives the death
-   * of the process, and a power cut may take the last seconds back, to an older but consistent state.
-   */
-  readonly synchronous?: Synchronous
 }
 
 /** A change that waits for its commit. */
@@ -41,26 +35,21 @@ const changesPerCommit = 256
 const bytesPerCommit = 1024 * 1024
 // Whoever writes faster than the disk takes it must hear of it before memory fills.
 const changesWaiting = 16_384
-const keysPerRead = 256
-// Keys are printable ASCII: the space begins the least continuation of a key, and DEL sorts after every one.
-const firstCharacter = ' '
-const afterEveryKey = '\x7f'
 
 /**
- * Makes a journal in one SQLite file (WAL mode, the runtime's own `node:sqlite`) that several processes of one machine may share.
- * Changes of one turn of the event loop are committed together, so that many writers share one wait for the disk.
+ * Makes a journal in one SQLite file (WAL mode, the runtime's own `node:sqlite`) that several processes of one machine may share, or in
+ * PostgreSQL, which replicas on several machines share.
  * @throws `INVALID_OPTIONS`; its methods `JOURNAL_CONFLICT`, `JOURNAL_UNAVAILABLE`, `JOURNAL_CLOSED`, `JOURNAL_CORRUPT`, `JOURNAL_TOO_NEW`,
  * `NOT_A_JOURNAL`, `SQLITE_MISSING`, `INVALID_KEY`, `INVALID_VALUE`, `TOO_LARGE`, `ABORTED`
  */
 export function sqlStore(options: SqlStoreOptions): Journal {
-  const { now = () => new Date(), synchronous = 'full' } = options
-  if (typeof options.file !== 'string' || options.file === '' || options.file === ':memory:' || options.file.includes('\0')) {
-    throw coreError('INVALID_OPTIONS', `sqlStore: file must be the path of a file; found ${JSON.stringify(options.file)}`)
-  }
-  if (synchronous !== 'full' && synchronous !== 'normal') {
-    throw coreError('INVALID_OPTIONS', `sqlStore: synchronous must be "full" or "normal"; found ${JSON.stringify(synchronous)}`)
-  }
-  const file = resolve(options.file)
+  const { now = () => new Date() } = options
+  if ('url' in options) return postgresJournal(options, now)
+  return sqliteJournal(checkSqlite('sqlStore', options), now)
+}
+
+/** Changes of one turn of the event loop are committed together, so that many writers share one wait for the disk. */
+function sqliteJournal({ file, synchronous }: CheckedSqlite, now: () => Date): Journal {
   let database: Database | undefined
   let closing: Promise<void> | undefined
   let closed = false
@@ -155,7 +144,7 @@ export function sqlStore(options: SqlStoreOptions): Journal {
       checkJournalKey(key)
       throwIfAborted(options?.signal)
       const row = await attempt((open) => open.get(key, now().getTime()), options?.signal)
-      return row && { value: parse(row[0], file), version: String(row[1]) }
+      return row && { value: parseValue(row[0], file), version: String(row[1]) }
     },
     async put(key, value, { ifVersion, expires, signal }) {
       checkOpen()
@@ -202,22 +191,4 @@ function conflict({ key, ifVersion }: Change, found: string | null) {
       details: { key },
     },
   )
-}
-
-/** A key of the database, of which a damaged one may say anything. */
-function storedKey(key: string, file: string): string {
-  try {
-    checkJournalKey(key)
-    return key
-  } catch (cause) {
-    throw fail('JOURNAL_CORRUPT', `${file}: an entry has a key that no writer gave it`, { cause, details: { file } })
-  }
-}
-
-function parse(text: string, file: string): Json {
-  try {
-    return JSON.parse(text) as Json
-  } catch (cause) {
-    throw fail('JOURNAL_CORRUPT', `${file}: an entry is not JSON: ${(cause as Error).message}`, { cause, details: { file } })
-  }
 }

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { loadSqlite } from '@reflash/core'
-import { sqlStore } from '@reflash/store-sql'
+import { sqlFleet, sqlStore } from '@reflash/store-sql'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { exerciseMutants, journalFile } from './mutants.ts'
 import { temporaryFolder } from './temporary-folder.ts'
@@ -25,7 +25,7 @@ describe('the file of a journal', () => {
     const file = await journalFile()
     sql(file, 'PRAGMA user_version = 99')
     const before = readFileSync(file)
-    await expect(attempt(file)).rejects.toMatchObject({ code: 'JOURNAL_TOO_NEW', fault: 'unsupported', details: { known: 1, found: 99 } })
+    await expect(attempt(file)).rejects.toMatchObject({ code: 'JOURNAL_TOO_NEW', fault: 'unsupported', details: { known: 2, found: 99 } })
     expect(readFileSync(file).equals(before)).toBe(true)
   })
 
@@ -96,5 +96,30 @@ describe('the file of a journal', () => {
   it('answers with a coded error or an answer, whatever bytes of it are changed', async () => {
     const codes = await exerciseMutants(readFileSync(await journalFile()), 150, 0x9e3779b9)
     expect([...codes.keys()].sort()).toEqual(expect.arrayContaining(['JOURNAL_CORRUPT', 'NOT_A_JOURNAL']))
+  })
+})
+
+describe('the journal of an older version', () => {
+  it('is brought to the schema of this version with everything in it, and holds a fleet then', async () => {
+    const file = join(temporaryFolder(), 'journal.db')
+    // What schema 1 was made with, word for word: published files have it.
+    sql(
+      file,
+      `CREATE TABLE entry (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, value TEXT NOT NULL, version INTEGER NOT NULL, expires INTEGER) STRICT;
+       CREATE INDEX entry_expires ON entry (expires) WHERE expires IS NOT NULL;
+       CREATE TABLE sequence (id INTEGER PRIMARY KEY CHECK (id = 0), last INTEGER NOT NULL) STRICT;
+       INSERT INTO sequence VALUES (0, 7);
+       INSERT INTO entry (key, value, version) VALUES ('device/d1', '{"v":1}', 7);
+       PRAGMA application_id = ${0x72666c31}; PRAGMA user_version = 1`,
+    )
+    const journal = sqlStore({ file })
+    const fleet = sqlFleet({ file })
+    onTestFinished(async () => {
+      await journal.close?.()
+      await fleet.close?.()
+    })
+    expect(await journal.get('device/d1')).toEqual({ value: { v: 1 }, version: '7' })
+    expect(await journal.put('device/d1', { v: 2 }, { ifVersion: '7' })).toBe('8')
+    expect(await fleet.putDevice({ id: 'd1', bucket: 5, labels: {} }, { ifVersion: null })).toBe('1')
   })
 })

@@ -1,0 +1,130 @@
+import { coreError, isOtaError, type OtaError } from '@reflash/core'
+import { type Dialect, PostgresDialect, type PostgresPool } from 'kysely'
+import type { Pool, PoolClient } from 'pg'
+import { schemaVersion, steps, postgresDialect as words } from './schema.ts'
+import { fail } from './sql-errors.ts'
+import type { CheckedPostgres } from './sql-options.ts'
+
+/** A server that does not answer within this is away. */
+const connectMs = 5_000
+/** A statement of this package takes milliseconds; counting a million devices takes seconds. */
+const statementMs = 30_000
+/** "reflash" and the migration: whoever holds this advisory lock changes the schema. */
+const migrationLock = 0x72666c31
+/** int8, in the catalog of PostgreSQL. */
+const int8 = 20
+
+/** Kysely on a pool of connections to PostgreSQL. Nothing is loaded or opened before the first query, which brings the schema to this version. */
+export function postgresDialect(options: CheckedPostgres): Dialect {
+  let made: Promise<PostgresPool> | undefined
+  const pool = (): Promise<PostgresPool> => {
+    made ??= openPool(options).catch((error: unknown) => {
+      made = undefined
+      throw error
+    })
+    return made
+  }
+  return new PostgresDialect({ pool })
+}
+
+async function openPool({ url, schema, connections, shown }: CheckedPostgres): Promise<PostgresPool> {
+  const { default: pg } = await import('pg')
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: connections,
+    connectionTimeoutMillis: connectMs,
+    // Numbers here are below 2^53; a session that a dead replica leaves behind must not hold its locks.
+    types: {
+      getTypeParser: (id: number, format?: 'text' | 'binary') => (id === int8 ? Number : pg.types.getTypeParser(id, format as 'text')),
+    },
+    options: `-c search_path=${schema} -c statement_timeout=${statementMs} -c idle_in_transaction_session_timeout=${statementMs}`,
+    application_name: 'reflash',
+  })
+  // A connection that breaks while nobody uses it is replaced; unheard, the event would end the process.
+  pool.on('error', () => undefined)
+  try {
+    await migrated(pool, schema, shown)
+    return pool as unknown as PostgresPool
+  } catch (error) {
+    await pool.end()
+    throw error
+  }
+}
+
+async function migrated(pool: Pool, schema: string, shown: string): Promise<void> {
+  const client = await pool.connect()
+  try {
+    if ((await versionOf(client, schema)) !== schemaVersion) await migrate(client, schema, shown)
+  } finally {
+    client.release()
+  }
+}
+
+/** Brings a schema to this version in one transaction; of several replicas that try at once, one does it. */
+async function migrate(client: PoolClient, schema: string, shown: string): Promise<void> {
+  await client.query('BEGIN')
+  try {
+    await client.query('SELECT pg_advisory_xact_lock($1)', [migrationLock])
+    const found = await versionOf(client, schema)
+    if (found !== undefined && found > schemaVersion) {
+      const message = `${shown}: this version knows schemas up to ${schemaVersion}, found schema ${found}; update it`
+      throw fail('JOURNAL_TOO_NEW', message, { details: { known: schemaVersion, found } })
+    }
+    if (found === undefined) await begin(client, schema, shown)
+    for (const step of steps.slice(found ?? 0)) await client.query(step(words))
+    await client.query('UPDATE reflash_schema SET version = $1', [schemaVersion])
+    await client.query('COMMIT')
+  } catch (error) {
+    await client.query('ROLLBACK')
+    throw error
+  }
+}
+
+async function begin(client: PoolClient, schema: string, shown: string): Promise<void> {
+  const { rows } = await client.query(
+    'SELECT n.oid, count(c.oid) AS relations FROM pg_namespace n LEFT JOIN pg_class c ON c.relnamespace = n.oid WHERE n.nspname = $1 GROUP BY n.oid',
+    [schema],
+  )
+  const there = rows[0] as { readonly relations: number } | undefined
+  if (there !== undefined && there.relations > 0) {
+    throw fail(
+      'NOT_A_JOURNAL',
+      `${shown}: expected schema "${schema}" to be empty or of reflash, found tables of another program; name another`,
+    )
+  }
+  // Asked for only where it is missing: "IF NOT EXISTS" needs the right to make one even then.
+  if (there === undefined) await client.query(`CREATE SCHEMA ${schema}`)
+  await client.query('CREATE TABLE reflash_schema (version BIGINT NOT NULL)')
+  await client.query('INSERT INTO reflash_schema VALUES (0)')
+}
+
+async function versionOf(client: PoolClient, schema: string): Promise<number | undefined> {
+  const { rows } = await client.query('SELECT to_regclass($1) AS found', [`${schema}.reflash_schema`])
+  if ((rows[0] as { readonly found: string | null }).found === null) return undefined
+  const { rows: versions } = await client.query('SELECT version FROM reflash_schema')
+  return (versions[0] as { readonly version: number }).version
+}
+
+/** Whether a transaction was broken off because of others: begun anew, it may succeed. */
+export function isPassing(error: unknown): boolean {
+  const { code } = error as { readonly code?: unknown }
+  // serialization_failure, deadlock_detected
+  return code === '40001' || code === '40P01'
+}
+
+// Classes of SQLSTATE that say something about the server or the network and nothing about what was asked: connection, authorization,
+// resources, operator intervention, system, rolled back because of others, object in use.
+const awayClasses = new Set(['08', '28', '53', '57', '58', '40', '55', '3D'])
+
+/** Puts what PostgreSQL or the network says into the words of a journal. */
+export function postgresFailure(error: unknown, shown: string): OtaError {
+  if (isOtaError(error)) return error
+  const { message, code } = error as Error & { readonly code?: unknown }
+  const options = { cause: error, details: { database: shown } }
+  // Five characters are SQLSTATE; the names of the network (ECONNREFUSED) and the words of the driver ("Connection terminated") are no answer.
+  const state = typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
+  if (state === undefined || awayClasses.has(state.slice(0, 2))) {
+    return coreError('JOURNAL_UNAVAILABLE', `${shown}: the database cannot be used now: ${message}`, options)
+  }
+  return fail('JOURNAL_CORRUPT', `${shown}: the database is not what was made for it: ${state}: ${message}`, options)
+}
