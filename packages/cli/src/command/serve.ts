@@ -35,7 +35,10 @@ export function defineServe(command: Command, cli: Cli): void {
       .option('--poll-ms <milliseconds>', 'how often devices are told to check in (default: 60000)', wholeNumber)
       .option('--listen <host:port>', 'where to listen; port 0 takes a free one (default: 127.0.0.1:8080)')
       .option('--state <folder>', 'where journal and cache live', '.reflash')
-      .option('--config <file>', 'a module that exports a composition, such as reflash.config.ts')
+      .option(
+        '--config <file>',
+        'a module that exports a composition, such as reflash.config.ts; what an option says replaces what it says',
+      )
       .addOption(new Option('--log-level <level>', 'what is logged on stderr').choices(logLevels).default('info')),
   )
     .option('--json', 'print where it listens and what is open as JSON')
