@@ -10,24 +10,14 @@ import {
   targetSuite,
 } from '@reflash/core/conformance'
 import { describe, it } from 'vitest'
-import {
-  onDisk,
-  rightAgentTarget,
-  rightCache,
-  rightEvidence,
-  rightFlashTarget,
-  rightJournal,
-  rightRegistry,
-  rightSignatures,
-} from './support/right-plugins.ts'
+import { onDisk, rightCache, rightEvidence, rightJournal, rightRegistry, rightSignatures, rightTarget } from './support/right-plugins.ts'
 
 const runner = { describe, it }
 
 describe('memoryJournal', () => journalSuite(runner, rightJournal))
 describe('memoryRegistry', () => registrySuite(runner, rightRegistry))
 describe('memoryCache', () => cacheSuite(runner, rightCache))
-describe('memoryTarget', () => targetSuite(runner, rightAgentTarget))
-describe('flashBoardTarget', () => targetSuite(runner, rightFlashTarget))
+describe('memoryTarget', () => targetSuite(runner, rightTarget))
 describe('attachedSignatures', () => signatureVerifierSuite(runner, rightSignatures))
 describe('signedEvidence', () => evidenceVerifierSuite(runner, rightEvidence))
 

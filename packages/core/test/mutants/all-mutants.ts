@@ -4,6 +4,14 @@ import { journalMutants } from './journal-mutants.ts'
 import type { MutantTable } from './mutant.ts'
 import { registryMutants } from './registry-mutants.ts'
 import { signatureMutants } from './signature-mutants.ts'
+import { targetMutants } from './target-mutants.ts'
 
 /** Every mutant of every published suite. */
-export const allMutants: readonly MutantTable[] = [journalMutants, cacheMutants, registryMutants, signatureMutants, evidenceMutants]
+export const allMutants: readonly MutantTable[] = [
+  journalMutants,
+  cacheMutants,
+  registryMutants,
+  signatureMutants,
+  evidenceMutants,
+  targetMutants,
+]

@@ -18,10 +18,10 @@ function bootsOf(digest: string | undefined, images: Readonly<Record<'old' | 'go
 }
 
 /** A memory device on the bench: it goes back where its power is cut before it has kept what it runs. */
-export function agentBench(): Bench<AgentPort> {
-  const device = memoryDevice({ id: 'board-1', runs: old })
+export function agentBench(images = { old, good }): Bench<AgentPort> {
+  const device = memoryDevice({ id: 'board-1', runs: images.old })
   const port = device.port()
-  const runs = async (): Promise<Boots> => bootsOf(device.running && digestOf(device.running), { old, good })
+  const runs = async (): Promise<Boots> => bootsOf(device.running && digestOf(device.running), images)
   return {
     port,
     runs,
@@ -87,4 +87,12 @@ export function flashBoardTarget(driver = flashBoardDriver()): Target<BoardPlan>
 export async function flashBoardInstance(): Promise<TargetInstance> {
   const images = { old: oldOnFlash, good: goodOnFlash, bad }
   return { ...facts, plugin: flashBoardTarget(), images, flash: async () => flashBench(), dispose: async () => {} }
+}
+
+/** The memory target with a driver for each port. */
+export async function boardInstance(): Promise<TargetInstance> {
+  const instance = await flashBoardInstance()
+  const { plugin, images } = instance
+  const drive = Object.freeze({ ...plugin.drive, ...memoryTarget('board').drive })
+  return { ...instance, plugin: Object.freeze({ ...plugin, drive }), agent: async () => agentBench(images) }
 }

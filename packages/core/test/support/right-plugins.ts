@@ -14,7 +14,7 @@ import type {
 import { memoryCache, memoryJournal, memoryRegistry, memoryTarget } from '@reflash/core/testing'
 import { attachedKey, attachedSignatures } from './attached-signatures.ts'
 import { closing, closingCache } from './closing.ts'
-import { flashBoardInstance, memoryTargetInstance } from './memory-bench.ts'
+import { boardInstance, flashBoardInstance, memoryTargetInstance } from './memory-bench.ts'
 import { evidenceKey, signedEvidence } from './signed-evidence.ts'
 
 const nothing = async (): Promise<void> => {}
@@ -72,7 +72,7 @@ export const rightEvidence: EvidenceVerifierSuiteOptions = {
 export const rightAgentTarget: TargetSuiteOptions = {
   make: async () => {
     const instance = await memoryTargetInstance()
-    return { ...instance, plugin: closing(instance.plugin) }
+    return { ...instance, plugin: Object.freeze({ ...instance.plugin, close: nothing }) }
   },
   factory: () => memoryTarget('board'),
   options: {},
@@ -80,6 +80,15 @@ export const rightAgentTarget: TargetSuiteOptions = {
 
 /** A target that drives devices by their flash. */
 export const rightFlashTarget: TargetSuiteOptions = { make: flashBoardInstance }
+
+/** A target that drives devices by either. */
+export const rightTarget: TargetSuiteOptions = {
+  ...rightAgentTarget,
+  make: async () => {
+    const instance = await boardInstance()
+    return { ...instance, plugin: Object.freeze({ ...instance.plugin, close: nothing }) }
+  },
+}
 
 /** A cache in memory. */
 export const rightCache: CacheSuiteOptions = {
