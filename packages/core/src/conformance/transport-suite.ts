@@ -16,11 +16,11 @@ import { drainRules } from './transport/draining.ts'
 import { flashPortRules } from './transport/flash-port.ts'
 import { hostileRules } from './transport/hostile-clients.ts'
 import { imageRules } from './transport/images.ts'
+import { endingRules, leavingRules } from './transport/leaving.ts'
 import { powerRules } from './transport/powers.ts'
 import { refusalRules } from './transport/refusing.ts'
 import { settings } from './transport/serve-stand.ts'
 import { serveRules } from './transport/serving.ts'
-import { agentWords, flashWords } from './transport/words.ts'
 
 /**
  * What may happen to what travels on a wire, until it is mended. `deaf`: nothing that is sent reaches the device, though the line stands.
@@ -212,12 +212,12 @@ export const transportRules: Suite<TransportInstance, TransportSettings> = Objec
     ...pluginRules<TransportInstance, TransportSettings>('transport', { required: [], optional: ['connect', 'serve'] }),
     ...powerRules,
     ...closeRules<TransportInstance, TransportSettings>('transport'),
-    ...connectRules(agentWords),
+    ...connectRules,
+    ...leavingRules,
+    ...endingRules,
     ...agentPortRules,
-    ...brokenWireRules(agentWords),
-    ...connectRules(flashWords),
     ...flashPortRules,
-    ...brokenWireRules(flashWords),
+    ...brokenWireRules,
     ...serveRules,
     ...imageRules,
     ...authenticationRules,

@@ -1,5 +1,6 @@
 import { throwIfAborted } from '../content/abort.ts'
 import { fail } from '../core-errors.ts'
+import type { RunContext } from '../plugin/plugin.ts'
 import type { Connection } from '../plugin/ports.ts'
 import type { Transport } from '../plugin/transport.ts'
 import type { MemoryDevice } from './memory-device.ts'
@@ -23,7 +24,12 @@ export function memoryTransport(devices: readonly MemoryDevice[]): Transport<'ag
         principal: { deviceId: id, by: 'gateway' },
         ...(evidence === undefined
           ? {}
-          : { evidence: async (challenge: Uint8Array) => evidence(challenge, device.running ?? new Uint8Array()) }),
+          : {
+              async evidence(challenge: Uint8Array, { signal }: RunContext) {
+                throwIfAborted(signal)
+                return evidence(challenge, device.running ?? new Uint8Array())
+              },
+            }),
         [Symbol.asyncDispose]: () => port[Symbol.asyncDispose](),
       })
     },

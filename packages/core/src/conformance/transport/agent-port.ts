@@ -8,7 +8,7 @@ import { reach, serves } from './connecting.ts'
 import { type PushStand, pushRules, withFault } from './push-stand.ts'
 import { agentWords, announced, sendChunks } from './words.ts'
 
-const rule = pushRules(agentWords)
+const rule = pushRules('agent')
 const agentAt = (stand: PushStand): AgentDevice => stand.device as AgentDevice
 const portOf = async (stand: PushStand): Promise<AgentPort> => (await reach(stand)).port as AgentPort
 

@@ -9,7 +9,7 @@ import { within } from '../within.ts'
 import { carrying, ownAuthenticator, type ServeStand, serveRule, suiteImage } from './serve-stand.ts'
 
 const offer = { version: '1.1.0', size: suiteImage.length, seq: 7 }
-const denied = { fault: ['rejected', 'unavailable', 'invalid'] } as const
+const denied = { fault: ['rejected', 'unavailable', 'invalid', 'internal'] } as const
 
 /** Everything that a device can ask for. */
 export function asks(stand: ServeStand): Readonly<Record<string, (client: PullClient) => Promise<unknown>>> {

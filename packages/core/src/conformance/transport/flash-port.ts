@@ -7,9 +7,8 @@ import type { FlashDevice, TransportRule } from '../transport-suite.ts'
 import { within } from '../within.ts'
 import { reach } from './connecting.ts'
 import { type PushStand, pushRules } from './push-stand.ts'
-import { flashWords } from './words.ts'
 
-const rule = pushRules(flashWords)
+const rule = pushRules('flash')
 const flashAt = (stand: PushStand): FlashDevice => stand.device as FlashDevice
 const portOf = async (stand: PushStand): Promise<FlashPort> => (await reach(stand)).port as FlashPort
 

@@ -5,7 +5,7 @@ import type { Transport } from '../../plugin/transport.ts'
 import { type Need, rulesOf, type Scene } from '../suite.ts'
 import type { TransportInstance, TransportRule, TransportSettings, WiredDevice, WireFault } from '../transport-suite.ts'
 import { within } from '../within.ts'
-import type { AnyPort, PortKind, Words } from './words.ts'
+import { type AnyPort, type PortKind, type Words, wordsOf } from './words.ts'
 
 export type AnyConnection = Omit<Connection<PortKind>, 'port'> & { readonly port: AnyPort }
 
@@ -22,17 +22,18 @@ export interface PushStand {
 
 type Run = (stand: PushStand, scene: Scene<TransportInstance, TransportSettings>) => Promise<void>
 
-/** Makes rules for a transport that connects by one kind of port. */
-export function pushRules(words: Words) {
-  const { kind } = words
-  const rule = rulesOf<TransportInstance, TransportSettings>(`transport/${kind}`)
-  const connects = ({ plugin }: TransportInstance): boolean => plugin.connect !== undefined && plugin.uses === kind
+/** Makes rules for a transport that connects: by one kind of port, or, without a name, by whichever it uses. */
+export function pushRules(kind?: PortKind) {
+  const rule = rulesOf<TransportInstance, TransportSettings>(`transport/${kind ?? 'connect'}`)
+  const connects = ({ plugin }: TransportInstance): boolean =>
+    plugin.connect !== undefined && (kind === undefined ? plugin.uses !== undefined && plugin.uses in wordsOf : plugin.uses === kind)
+  const port = kind === undefined ? 'a port that the suite knows' : `a port "${kind}"`
   return (name: string, title: string, run: Run, needs?: Need<TransportInstance>): TransportRule =>
     rule(
       name,
-      `${kind}: ${title}`,
+      `${kind ?? 'connect'}: ${title}`,
       async (instance, scene) => {
-        const stands = standsOf(instance, words, scene.stepMs)
+        const stands = standsOf(instance, scene.stepMs)
         try {
           await run(await stands.open(), scene)
         } finally {
@@ -40,15 +41,16 @@ export function pushRules(words: Words) {
         }
       },
       {
-        what: needs === undefined ? `connect() to a port "${kind}"` : `connect() to a port "${kind}" and ${needs.what}`,
-        missing: `the plugin does not connect to a port "${kind}"${needs === undefined ? '' : `, or lacks ${needs.what}`}`,
+        what: needs === undefined ? `connect() to ${port}` : `connect() to ${port} and ${needs.what}`,
+        missing: `the plugin does not connect to ${port}${needs === undefined ? '' : `, or lacks ${needs.what}`}`,
         has: (given, options) => connects(given) && (needs === undefined || needs.has(given, options)),
       },
     )
 }
 
 /** More stands, on the same plugin or on another one. */
-export function standsOf(instance: TransportInstance, words: Words, stepMs: number) {
+export function standsOf(instance: TransportInstance, stepMs: number) {
+  const words = wordsOf[instance.plugin.uses as PortKind] as Words
   const devices: WiredDevice[] = []
   const connections: AnyConnection[] = []
   const open = async (): Promise<PushStand> => {

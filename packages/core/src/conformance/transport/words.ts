@@ -128,3 +128,6 @@ export const flashWords: Words<FlashDevice, FlashPort> = {
   },
   seen: async (device) => concat([await device.content(), text(await device.resets())]),
 }
+
+/** By the port that a transport uses. */
+export const wordsOf: Readonly<Record<PortKind, Words>> = { agent: agentWords, flash: flashWords }

@@ -228,16 +228,18 @@ function broken(name: string, seed: number, number: number, input: unknown, erro
 
 function shown(input: unknown): string {
   let text: string
-  if (input instanceof Uint8Array)
-    text = `${input.length} bytes ${Array.from(input.subarray(0, shownLength / 2), (byte) => byte.toString(16).padStart(2, '0')).join('')}`
-  else {
-    try {
-      text = JSON.stringify(input) ?? String(input)
-    } catch {
-      text = String(input)
-    }
+  try {
+    text = JSON.stringify(input, (_, value: unknown) => (value instanceof Uint8Array ? hexOf(value) : value)) ?? String(input)
+  } catch {
+    // A cycle, a bigint, or deeper than the stack.
+    text = Object.prototype.toString.call(input)
   }
   return text.length > shownLength ? `${text.slice(0, shownLength)}…` : text
+}
+
+function hexOf(bytes: Uint8Array): string {
+  const shown = Array.from(bytes.subarray(0, shownLength / 2), (byte) => byte.toString(16).padStart(2, '0'))
+  return `${bytes.length} bytes ${shown.join('')}`
 }
 
 function environmentSeed(): number {
