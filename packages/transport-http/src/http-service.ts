@@ -54,23 +54,29 @@ const known: Readonly<Record<string, Dialect>> = { native: nativeDialect, otaflu
 export function checkServiceOptions(options: HttpServiceOptions): CheckedOptions {
   const { dialects = ['native', 'otaflux'], prefix = '', baseUrl = prefix, onRequest } = options
   if (!Array.isArray(dialects) || dialects.length === 0) throw fail('INVALID_OPTION', 'dialects: expected at least one, found none')
-  const spoken = dialects.map((dialect) => (typeof dialect === 'string' ? knownDialect(dialect) : dialect))
-  if (!/^(?:\/[A-Za-z0-9._~-]+)*$/.test(prefix)) {
-    throw fail(
-      'INVALID_OPTION',
-      `prefix: expected nothing or a path such as /ota without a slash at its end, found ${JSON.stringify(prefix)}`,
-    )
+  const spoken = dialects.map((dialect: unknown) => (isDialect(dialect) ? dialect : knownDialect(dialect)))
+  if (typeof prefix !== 'string' || !/^(?:\/[A-Za-z0-9._~-]+)*$/.test(prefix)) {
+    throw fail('INVALID_OPTION', `prefix: expected nothing or a path such as /ota without a slash at its end, found ${shown(prefix)}`)
   }
   if (typeof baseUrl !== 'string' || /[?#\s]|\/$/.test(baseUrl) || !/^(?:https?:\/\/[^/]|\/[^/]|$)/.test(baseUrl)) {
     throw fail('INVALID_OPTION', 'baseUrl: expected a path or an http(s) URL without query and without a slash at its end, found another')
   }
+  if (onRequest !== undefined && typeof onRequest !== 'function') throw fail('INVALID_OPTION', 'onRequest: expected a function')
   return { dialects: spoken, prefix, baseUrl, limits: httpLimits(options.limits), onRequest }
 }
 
-function knownDialect(name: string): Dialect {
-  const dialect = Object.hasOwn(known, name) ? known[name] : undefined
+function isDialect(value: unknown): value is Dialect {
+  return typeof value === 'object' && value !== null && typeof (value as Partial<Dialect>).routes === 'function'
+}
+
+function knownDialect(name: unknown): Dialect {
+  const dialect = typeof name === 'string' && Object.hasOwn(known, name) ? known[name] : undefined
   if (dialect !== undefined) return dialect
-  throw fail('INVALID_OPTION', `dialects: expected ${Object.keys(known).join(', ')} or a dialect object, found ${JSON.stringify(name)}`)
+  throw fail('INVALID_OPTION', `dialects: expected ${Object.keys(known).join(', ')} or a dialect object, found ${shown(name)}`)
+}
+
+function shown(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value.slice(0, 100)) : `a value of type ${typeof value}`
 }
 
 export function createHttpService(options: CheckedOptions, { gateway, authenticators }: ServeContext): HttpService {

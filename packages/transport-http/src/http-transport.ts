@@ -8,7 +8,7 @@ import { fail } from './http-errors.ts'
 import { type CheckedOptions, checkServiceOptions, createHttpService, type HttpService, type HttpServiceOptions } from './http-service.ts'
 import type { HttpLimits } from './limits.ts'
 import { parseListen } from './listen-address.ts'
-import { recordRequest } from './request-record.ts'
+import { malformed, recordRequest } from './request-record.ts'
 
 /** Certificate and key of the server, PEM; and who signs the certificates of devices, where they have any. */
 export interface HttpTls {
@@ -47,6 +47,7 @@ export function httpTransport(options: HttpTransportOptions = {}): Transport & R
 
 /** Reads the certificates now, so that a wrong one fails at start and names itself; never the key. */
 function checkTls(tls: HttpTls): void {
+  if (typeof tls !== 'object' || tls === null) throw fail('INVALID_OPTION', 'tls: expected { cert, key } in PEM, found another value')
   try {
     createSecureContext(secureOptions(tls))
   } catch (cause) {
@@ -167,14 +168,6 @@ function refuseMalformed(error: NodeJS.ErrnoException, socket: Socket, { onReque
   const outcome = { status, durationMs: 0, bytes: 0, code: error.code, cut: begun }
   recordRequest(onRequest, 'OTHER', { route: malformed, deviceId: undefined }, outcome)
 }
-
-const malformed = {
-  name: 'malformed',
-  method: 'GET',
-  path: '',
-  answer: () => ({ status: 400, headers: [], length: 0 }),
-  refuse: () => ({ status: 400, headers: [], length: 0 }),
-} as const
 
 /** How often connections are looked at while draining; two looks without a byte mean idle. Milliseconds. */
 const sweepMs = 50

@@ -25,6 +25,10 @@ export interface HttpLimits {
   readonly minBytesPerSecond: number
   /** ... once it has been so for this time. */
   readonly stallTimeoutMs: number
+  /** A reader that takes nothing at all for this time is cut off while others wait for a buffer. */
+  readonly pressedStallMs: number
+  /** Requests of one connection that wait behind the one that is answered; a connection that sends more is cut. */
+  readonly pipelined: number
   /** Time that running answers get when the server stops. */
   readonly drainMs: number
 }
@@ -55,18 +59,29 @@ export const defaultHttpLimits: HttpLimits = Object.freeze({
   minBytesPerSecond: 512,
   // Rides out a change of the radio cell.
   stallTimeoutMs: 30_000,
+  // A radio that was lost for so long goes on where it was; stalled readers hold up others no longer than this.
+  pressedStallMs: 10_000,
+  // No client of a device sends a second request before its first answer; libraries that do, do with a handful.
+  pipelined: 16,
   // Below the 30 s after which orchestrators commonly kill; a cut device resumes.
   drainMs: 20_000,
 })
 
 /** @throws `INVALID_OPTION` */
 export function httpLimits(given: Partial<HttpLimits> = {}): HttpLimits {
+  if (typeof given !== 'object' || given === null) throw fail('INVALID_OPTION', 'limits: expected an object, found another value')
   for (const [name, value] of Object.entries(given)) {
-    if (!(name in defaultHttpLimits)) {
-      throw fail('INVALID_OPTION', `limits.${name}: expected one of ${Object.keys(defaultHttpLimits).join(', ')}`)
+    if (!Object.hasOwn(defaultHttpLimits, name)) {
+      throw fail(
+        'INVALID_OPTION',
+        `limits: expected some of ${Object.keys(defaultHttpLimits).join(', ')}; found ${JSON.stringify(name.slice(0, 100))}`,
+      )
     }
     if (value !== undefined && !(Number.isSafeInteger(value) && value >= (name === 'drainMs' ? 0 : 1) && value <= 2 ** 31 - 1)) {
-      throw fail('INVALID_OPTION', `limits.${name}: expected a whole number from 1 to 2147483647, found ${String(value)}`)
+      throw fail(
+        'INVALID_OPTION',
+        `limits.${name}: expected a whole number from 1 to 2147483647, found ${typeof value === 'number' ? value : 'no number'}`,
+      )
     }
   }
   const limits = { ...defaultHttpLimits, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) }

@@ -27,12 +27,17 @@ async function remoteReason(answer: Answer): Promise<Record<string, Json>> {
   try {
     const body = parseObject(await collect(answer.body, errorLimitBytes))
     if (!isObject(body) || typeof body.code !== 'string') return {}
-    const message = typeof body.message === 'string' ? { remoteMessage: body.message.slice(0, 500) } : {}
-    return { remoteCode: body.code.slice(0, 100), ...message }
+    const message = typeof body.message === 'string' ? { remoteMessage: oneLine(body.message, 500) } : {}
+    return { remoteCode: oneLine(body.code, 100), ...message }
   } catch {
     // A proxy's page, or a connection that broke: the status says enough.
     return {}
   }
+}
+
+/** What a server says may end up in a log or on a terminal: it must not write lines or move the cursor there. */
+function oneLine(text: string, limit: number): string {
+  return text.slice(0, limit).replace(/\p{Cc}/gu, '\ufffd')
 }
 
 /** What the network threw, as an error of ours. */

@@ -263,6 +263,13 @@ describe('what the server answers', () => {
     })
   })
 
+  test('writes no lines of its own into the log of a device', async () => {
+    const fetch = answering(404, JSON.stringify({ code: 'X\n12:00 all is well', message: 'a\u001b[2Jb\r\nc' }))
+    const error = await failure(clientOf({ server: 'http://ota.example', deviceId: 'd1', fetch }).checkIn())
+    expect(JSON.stringify(error)).not.toMatch(/\\[nr]|\\u00/)
+    expect(error).toMatchObject({ details: { remoteCode: 'X\ufffd12:00 all is well', remoteMessage: 'a\ufffd[2Jb\ufffd\ufffdc' } })
+  })
+
   test('may be a page of a proxy', async () => {
     const client = clientOf({ server: 'http://ota.example', deviceId: 'd1', fetch: answering(502, `<html>${'x'.repeat(100_000)}`) })
     expect(await failure(client.checkIn())).toMatchObject({ code: 'SERVER_BUSY', details: { status: 502 } })
