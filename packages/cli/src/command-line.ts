@@ -49,11 +49,11 @@ export async function runCommandLine(process: HostProcess): Promise<number> {
   try {
     const { env, stdin, stderr } = process
     const cli: Cli = { env, stdin, stderr, output, signal: interrupt.signal, now: () => new Date() }
-    await (await programFor(args, cli, process)).parseAsync(args, { from: 'user' })
+    await (await programFor(namedIn(args), cli, process)).parseAsync(args, { from: 'user' })
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return 0
-      await output.error(fail('USAGE', usageMessage(error)))
+      await output.error(usageError(error))
     } else {
       await output.error(interrupt.signal.aborted ? interrupt.signal.reason : error)
     }
@@ -63,14 +63,18 @@ export async function runCommandLine(process: HostProcess): Promise<number> {
   return output.exitCode
 }
 
-async function programFor(args: readonly string[], cli: Cli, host: HostProcess): Promise<Command> {
+/** `push ...`, or `help push`. */
+function namedIn(args: readonly string[]): readonly string[] {
+  return args.filter((arg) => !arg.startsWith('-')).slice(0, 2)
+}
+
+/** The whole command line; only the commands that are named have their options. */
+export async function programFor(named: readonly string[], cli: Cli, host: Pick<HostProcess, 'stdout' | 'stderr'>): Promise<Command> {
   const program = configured(new Command('reflash'), host)
     .description('Over-the-air updates: push, sign, verify and serve releases from OCI registries.')
     .version(version(), '--version', 'print the version')
     .helpCommand('help [command]', 'print the help of a command')
     .addHelpText('after', `\n${exitCodeHelp}`)
-  // `push ...`, or `help push`.
-  const named = args.filter((arg) => !arg.startsWith('-')).slice(0, 2)
   for (const [name, { summary, load }] of Object.entries(commands)) {
     const command = configured(program.command(name), host).summary(summary)
     if (named.includes(name)) (await load())(command, cli)
@@ -84,6 +88,16 @@ function configured(command: Command, { stdout, stderr }: Pick<HostProcess, 'std
     .enablePositionalOptions()
     .helpOption('-h, --help', 'print this help')
     .configureOutput({ writeOut: (text) => void stdout.write(text), writeErr: (text) => void stderr.write(text), outputError: () => {} })
+}
+
+/** Characters; who pastes a file where a word belongs need not read it again. */
+const usageLimit = 1000
+
+/** What commander refuses, as an error of ours. */
+export function usageError(error: CommanderError): Error {
+  // It repeats what was typed, which a script may have read from anywhere.
+  const visible = usageMessage(error).replace(/\p{Cc}/gu, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  return fail('USAGE', visible.length > usageLimit ? `${visible.slice(0, usageLimit)}…` : visible)
 }
 
 /** `error: unknown option '--forc'\n(Did you mean --force?)` as one sentence. */

@@ -41,7 +41,7 @@ export function deviceMemory(folder: string): DeviceMemory {
   let known: Remembered | undefined
   return {
     read() {
-      known ??= parse(path)
+      known ??= readMemory(path)
       return known
     },
     write(remembered) {
@@ -64,7 +64,7 @@ function sync(path: string): void {
   }
 }
 
-function parse(path: string): Remembered {
+function readMemory(path: string): Remembered {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
@@ -72,6 +72,11 @@ function parse(path: string): Remembered {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { versions: {} }
     throw invalid(path, `it cannot be read: ${(error as NodeJS.ErrnoException).code}`)
   }
+  return parseMemory(text, path)
+}
+
+/** Reads the content of `device.json`. @throws `DEVICE_STATE_INVALID` */
+export function parseMemory(text: string, path: string): Remembered {
   let json: unknown
   try {
     json = JSON.parse(text)

@@ -33,7 +33,11 @@ export async function loadConfig(path: string): Promise<ServerConfig> {
   } catch (error) {
     throw fail('CONFIG_UNREADABLE', `${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
   }
-  const config = module.default
+  return parseConfig(module.default, path)
+}
+
+/** Holds that a default export is a configuration. @throws `CONFIG_UNREADABLE` */
+export function parseConfig(config: unknown, path: string): ServerConfig {
   if (typeof config !== 'object' || config === null || Array.isArray(config)) {
     throw fail(
       'CONFIG_UNREADABLE',
@@ -70,7 +74,10 @@ function checkKeys(config: Readonly<Record<string, unknown>>, path: string): Ser
   for (const [key, value] of Object.entries(config)) {
     const kind = Object.hasOwn(kinds, key) ? kinds[key as keyof ServerConfig] : undefined
     if (kind === undefined)
-      throw fail('CONFIG_UNREADABLE', `${path}: expected one of ${Object.keys(kinds).join(', ')}; found ${JSON.stringify(key)}`)
+      throw fail(
+        'CONFIG_UNREADABLE',
+        `${path}: expected one of ${Object.keys(kinds).join(', ')}; found ${JSON.stringify(key.slice(0, 100))}`,
+      )
     if (value !== undefined && typeof value !== kind)
       throw fail('CONFIG_UNREADABLE', `${path}: ${key}: expected a value of type ${kind}, found ${typeof value}`)
   }

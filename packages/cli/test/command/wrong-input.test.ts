@@ -37,6 +37,8 @@ const reference = (tag: string) => `oci:${at('rel')}:${tag}`
 describe('a command line that is wrong', () => {
   it.each<[readonly string[], string, RegExp]>([
     [[], 'USAGE', /expected a command, found none/],
+    [['psuh\u001b[2J\n'], 'USAGE', /unknown command 'psuh\\u001b\[2J\\u000a'/],
+    [['push'.repeat(500)], 'USAGE', /unknown command .{970,1000}…/],
     [['psuh'], 'USAGE', /unknown command 'psuh'; did you mean push\?/],
     [['push'], 'USAGE', /missing required argument 'reference'/],
     [['push', reference('3.0.0')], 'USAGE', /missing required argument 'file\[@platform\]'/],
