@@ -11,6 +11,8 @@ export const debianPeers: Readonly<Record<string, string>> = {
   openssl: 'openssl',
   postgresql: 'pg_ctlcluster',
   'nginx-light': 'nginx',
+  mosquitto: 'mosquitto',
+  'mosquitto-clients': 'mosquitto_sub',
 }
 
 /** Whether a command is there. */

@@ -9,7 +9,9 @@ const tables: readonly (() => Promise<ErrorTable>)[] = [
   async () => (await import('@reflash/registry-oci')).cosignErrors,
   async () => (await import('@reflash/target-esp32')).esp32Errors,
   async () => (await import('@reflash/transport-http')).httpErrors,
+  async () => (await import('@reflash/transport-mqtt')).mqttErrors,
   async () => (await import('@reflash/store-sql')).sqlErrors,
+  async () => (await import('@reflash/attest-dice')).diceErrors,
 ]
 
 /** The row of a code, in the table of the package that owns it. */

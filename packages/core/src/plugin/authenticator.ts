@@ -9,6 +9,8 @@ export interface Credentials {
   readonly token?: string
   /** The device id that the request speaks of. */
   readonly claimedId?: string
+  /** The device id in the topic of a message. A broker with an access list vouches for it; the message alone proves nothing. */
+  readonly topicId?: string
   /** Address of the peer, for the record only. */
   readonly peer?: string
 }

@@ -1,0 +1,172 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { createServer as createTlsServer } from 'node:tls'
+import { type Authenticator, coreError, isDeviceId } from '@reflash/core'
+import { Aedes, type AedesOptions, type AuthErrorCode, type Client } from 'aedes'
+import type { BrokerOptions } from '../broker-options.ts'
+import { fail } from '../mqtt-errors.ts'
+import { topicsOf } from '../topics.ts'
+import { guardPackets } from './packet-guard.ts'
+
+export interface EmbeddedBrokerOptions {
+  /** Who may connect: user name the device's id, password its token. */
+  readonly authenticators: readonly Authenticator[]
+  /** `host:port`; port 0 takes any free one. `127.0.0.1:1883` where absent, so that nothing is open to a network unasked. */
+  readonly listen?: string
+  /** Certificate and key of the broker, PEM. */
+  readonly tls?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array }
+  /** As the transport's; `reflash` where absent. */
+  readonly prefix?: string
+  /** As the transport's: a device may subscribe to its own notice below it. */
+  readonly otafluxTopic?: string
+}
+
+/** A broker in this process. */
+export interface EmbeddedBroker extends AsyncDisposable {
+  /** Where devices connect. */
+  readonly url: string
+  /** How the transport of this process connects: the one client that may speak to all devices. */
+  readonly server: Required<Pick<BrokerOptions, 'url' | 'version' | 'username' | 'password' | 'prefix'>> & Pick<BrokerOptions, 'tls'>
+}
+
+/** Connections; each holds some 50 KB. */
+const connectionLimit = 2048
+/** Bytes of one packet: the largest message of this transport, and its topic. */
+const packetLimitBytes = 128 * 1024
+/** Letters of a client id; those of this client have 24. */
+const clientIdLimit = 256
+/** Milliseconds between connecting and the first packet; a device on 2G, several times. */
+const connectMs = 10_000
+/** Messages of one device that wait for its authenticator. */
+const queueLimit = 42
+/** No device id begins so. */
+const serverName = '$server'
+
+/**
+ * Starts an MQTT 3.1.1 broker in this process, for one machine and for tests. Each device may publish below its own `up` topics and subscribe
+ * below its own `down` topics, and nothing else: what `brokerDevices()` believes holds here. It keeps no sessions and takes no wills.
+ * @throws `INVALID_OPTIONS`, `BROKER_LISTEN_FAILED`
+ */
+export async function embeddedBroker(options: EmbeddedBrokerOptions): Promise<EmbeddedBroker> {
+  const { authenticators, listen = '127.0.0.1:1883', tls, prefix = 'reflash', otafluxTopic } = options
+  const topics = topicsOf(prefix)
+  const { host, port } = addressOf(listen)
+  const password = randomBytes(32).toString('hex')
+  const broker = await Aedes.createBroker({
+    connectTimeout: connectMs,
+    queueLimit,
+    preConnect: (_client, packet, done) =>
+      done(null, packet.clean === true && packet.will === undefined && packet.clientId.length <= clientIdLimit),
+    authenticate: authenticateBy(authenticators, password),
+    authorizePublish: (client, { topic, retain }, done) => {
+      const who = nameOf(client)
+      const from = topics.parseUp(topic)
+      if (who === serverName || (from !== undefined && from.deviceId === who && !retain)) done(null)
+      else done(new Error('expected a topic of this device, found another'))
+    },
+    authorizeSubscribe: (client, subscription, done) => {
+      const who = nameOf(client) ?? ''
+      const { topic } = subscription
+      const isOwn = topic === topics.downFilter(who) || topic === `${otafluxTopic}/${who}`
+      done(null, who === serverName || isOwn ? subscription : null)
+    },
+  })
+  const server =
+    tls === undefined ? createServer() : createTlsServer({ cert: tls.cert as string, key: tls.key as string, minVersion: 'TLSv1.2' })
+  const sockets = attach(server, broker, tls !== undefined)
+  await listening(server, host, port)
+  const bound = server.address() as AddressInfo
+  const shown = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address
+  const url = `${tls === undefined ? 'mqtt' : 'mqtts'}://${shown}:${bound.port}`
+  let ended: Promise<void> | undefined
+  return Object.freeze<EmbeddedBroker>({
+    url,
+    server: { url, version: '3.1.1', username: serverName, password, prefix, ...(tls === undefined ? {} : { tls: { ca: tls.cert } }) },
+    [Symbol.asyncDispose]() {
+      ended ??= new Promise((resolve) => {
+        server.close(() => resolve())
+        broker.close(() => {
+          for (const socket of sockets) socket.destroy()
+        })
+      })
+      return ended
+    },
+  })
+}
+
+type Authenticate = NonNullable<AedesOptions['authenticate']>
+
+const names = new WeakMap<Client, string>()
+
+function nameOf(client: Client | null): string | undefined {
+  return client === null ? undefined : names.get(client)
+}
+
+function authenticateBy(authenticators: readonly Authenticator[], serverPassword: string): Authenticate {
+  const expected = digestOf(serverPassword)
+  return (client, username, password, done) => {
+    const token = password?.toString('utf8')
+    if (username === serverName) {
+      const isServer = token !== undefined && timingSafeEqual(digestOf(token), expected)
+      if (isServer) names.set(client, serverName)
+      return done(null, isServer)
+    }
+    knows(authenticators, username, token).then(
+      (isKnown) => {
+        if (isKnown) names.set(client, username as string)
+        done(null, isKnown)
+      },
+      // It fails closed; the device comes again.
+      () => done(Object.assign(new Error('the authenticator failed'), { returnCode: 3 as AuthErrorCode }), false),
+    )
+  }
+}
+
+async function knows(authenticators: readonly Authenticator[], id: string | undefined, token: string | undefined): Promise<boolean> {
+  if (!isDeviceId(id)) return false
+  // Without the topic: it is this broker that others are to believe it of.
+  const seen = { claimedId: id, ...(token === undefined ? {} : { token }) }
+  for (const authenticator of authenticators) {
+    const principal = await authenticator.authenticate(seen, { signal: AbortSignal.timeout(connectMs) })
+    if (principal !== undefined) return principal.deviceId === id
+  }
+  return false
+}
+
+function digestOf(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}
+
+function attach(server: Server, broker: Aedes, isTls: boolean): ReadonlySet<Socket> {
+  const sockets = new Set<Socket>()
+  server.maxConnections = connectionLimit
+  server.on(isTls ? 'secureConnection' : 'connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+    // Small answers at once, not together with the next.
+    socket.setNoDelay(true)
+    guardPackets(socket, packetLimitBytes)
+    broker.handle(socket)
+  })
+  // A failed handshake, or a failed accept, is that client's affair.
+  server.on('tlsClientError', () => {})
+  return sockets
+}
+
+function listening(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.on('error', (cause: NodeJS.ErrnoException) => {
+      const message = `expected to listen on ${host}:${port}, found ${cause.code ?? 'an error'}`
+      reject(fail('BROKER_LISTEN_FAILED', message, { cause }))
+    })
+    server.listen({ host, port }, resolve)
+  })
+}
+
+function addressOf(listen: string): { readonly host: string; readonly port: number } {
+  const found = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]/\s]+)):(\d{1,5})$/.exec(listen)
+  const port = Number(found?.[3])
+  const host = found?.[1] ?? found?.[2]
+  if (host !== undefined && port <= 65_535) return { host, port }
+  throw coreError('INVALID_OPTIONS', 'listen: expected host:port such as 127.0.0.1:1883, found something else')
+}

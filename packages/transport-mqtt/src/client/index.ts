@@ -1,0 +1,8 @@
+export type { BrokerOptions, MqttTls } from '../broker-options.ts'
+export type { LineLimits } from '../limits.ts'
+export type { MqttAnswer, MqttComponent, MqttOffer } from '../wire/check-in-answer.ts'
+export type { Notice } from '../wire/notice.ts'
+export type { MqttClientLimits } from './client-limits.ts'
+export type { MqttDownloadOptions } from './download.ts'
+export type { LocalAgent } from './local-agent.ts'
+export { type MqttClient, type MqttClientOptions, type MqttState, mqttClient } from './mqtt-client.ts'

@@ -1,0 +1,7 @@
+export { brokerDevices } from './broker-devices.ts'
+export type { BrokerOptions, MqttTls } from './broker-options.ts'
+export { defaultMqttLimits, type LineLimits, type MqttLimits } from './limits.ts'
+export { mqttErrors } from './mqtt-errors.ts'
+export type { MqttRecord, OnMqttRecord } from './mqtt-record.ts'
+export { type MqttTransport, type MqttTransportOptions, mqttTransport } from './mqtt-transport.ts'
+export type { Notice } from './wire/notice.ts'

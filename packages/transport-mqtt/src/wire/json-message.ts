@@ -1,0 +1,157 @@
+import { isUtf8 } from 'node:buffer'
+import { crc32, type Digest, isDigest } from '@reflash/core'
+import { fail } from '../mqtt-errors.ts'
+
+/** What `JSON.parse` has made of one object. */
+export type JsonObject = { readonly [key: string]: unknown }
+
+/** Levels of nesting: attributes of a device hold at most an object in a list or two. */
+const depthLimit = 8
+/** What a JSON message may have, bytes: a check-in with four certificates as evidence is 9 KB in base64. */
+export const jsonLimitBytes = 64 * 1024
+/** The largest number that a message may be known by. */
+const uint32 = 0xffff_ffff
+
+/**
+ * Reads one JSON object as RFC 7493 (I-JSON) wants it: UTF-8, each member once, none named `__proto__`, at most 8 levels.
+ * @throws `INVALID_MESSAGE`
+ */
+export function parseJson(bytes: Uint8Array): JsonObject {
+  if (bytes.length > jsonLimitBytes) throw invalid('payload', `at most ${jsonLimitBytes} bytes`, `${bytes.length}`)
+  if (!isUtf8(bytes)) throw invalid('payload', 'UTF-8', 'other bytes')
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8')
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    // The parser's own message quotes the text.
+    throw invalid('payload', 'one JSON object', 'text that is not JSON')
+  }
+  if (!isObject(value)) throw invalid('payload', 'one JSON object', 'another JSON value')
+  // The parser keeps the last of two equal members; another reader of the same bytes may keep the first.
+  if (members(value, 1) !== separators(text)) throw invalid('payload', 'each member once', 'a member twice')
+  return value
+}
+
+function members(value: unknown, depth: number): number {
+  if (typeof value !== 'object' || value === null) return 0
+  if (depth > depthLimit) throw invalid('payload', `at most ${depthLimit} levels`, 'more')
+  let count = 0
+  for (const [key, member] of Object.entries(value)) {
+    if (key === '__proto__') throw invalid('payload', 'no member __proto__', 'one')
+    count += (Array.isArray(value) ? 0 : 1) + members(member, depth + 1)
+  }
+  return count
+}
+
+/** Colons outside of texts: one for each member, where the text is known to be JSON. */
+function separators(text: string): number {
+  return text.replace(/"[^"\\]*(?:\\.[^"\\]*)*"/g, '').split(':').length - 1
+}
+
+export function encodeJson(value: object): Uint8Array {
+  return Buffer.from(JSON.stringify(value))
+}
+
+/**
+ * A sealed message, for what a device does at once:
+ *
+ *   off  size  field
+ *     0     4  CRC-32 of all that follows, big endian
+ *     4     n  one JSON object
+ */
+export function sealJson(value: object): Uint8Array {
+  const text = Buffer.from(JSON.stringify(value))
+  const sealed = Buffer.allocUnsafe(4 + text.length)
+  sealed.writeUInt32BE(crc32(text), 0)
+  text.copy(sealed, 4)
+  return sealed
+}
+
+/** @throws `CHUNK_CORRUPT`, `INVALID_MESSAGE` */
+export function unsealJson(bytes: Uint8Array): JsonObject {
+  if (bytes.length < 6) throw invalid('payload', 'a CRC-32 and one JSON object', `${bytes.length} bytes`)
+  if (bytes.length > jsonLimitBytes) throw invalid('payload', `at most ${jsonLimitBytes} bytes`, `${bytes.length}`)
+  const text = bytes.subarray(4)
+  const expected = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0)
+  const found = crc32(text)
+  if (expected !== found) throw fail('CHUNK_CORRUPT', `payload: expected the CRC-32 ${expected}, found ${found}`)
+  return parseJson(text)
+}
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** A text member that must be there. @throws `INVALID_MESSAGE` */
+export function text(object: JsonObject, name: string, limit: number): string {
+  const value = object[name]
+  if (typeof value === 'string' && value.length > 0 && value.length <= limit) return value
+  throw invalid(name, `text of 1 to ${limit} letters`, described(value))
+}
+
+/** @throws `INVALID_MESSAGE` */
+export function optionalText(object: JsonObject, name: string, limit: number): string | undefined {
+  return object[name] === undefined ? undefined : text(object, name, limit)
+}
+
+/** A whole number that must be there. @throws `INVALID_MESSAGE` */
+export function whole(object: JsonObject, name: string, least: number, most: number): number {
+  const value = object[name]
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= least && value <= most) return value
+  throw invalid(name, `a whole number from ${least} to ${most}`, described(value))
+}
+
+/** The number that an answer repeats. @throws `INVALID_MESSAGE` */
+export function numberOf(object: JsonObject): number {
+  return whole(object, 're', 1, uint32)
+}
+
+/** @throws `INVALID_MESSAGE` */
+export function digest(object: JsonObject, name: string): Digest {
+  const value = object[name]
+  if (isDigest(value)) return value
+  throw invalid(name, 'sha256:, sha384: or sha512: and lower case hex', described(value))
+}
+
+/** An object member that must be there. @throws `INVALID_MESSAGE` */
+export function object(from: JsonObject, name: string): JsonObject {
+  const value = from[name]
+  if (isObject(value)) return value
+  throw invalid(name, 'an object', described(value))
+}
+
+/** @throws `INVALID_MESSAGE` */
+export function list(from: JsonObject, name: string, limit: number): readonly unknown[] {
+  const value = from[name]
+  if (Array.isArray(value) && value.length <= limit) return value
+  throw invalid(name, `a list of at most ${limit}`, described(value))
+}
+
+/** Bytes in base64 with padding (RFC 4648, 4), in their one spelling. @throws `INVALID_MESSAGE` */
+export function base64(object: JsonObject, name: string, limitBytes: number): Uint8Array {
+  const value = object[name]
+  if (typeof value !== 'string') throw invalid(name, 'base64', described(value))
+  const bytes = Buffer.from(value, 'base64')
+  // Node's decoder skips what is not base64: two readers would read two things.
+  if (bytes.length > limitBytes || bytes.toString('base64') !== value) {
+    throw invalid(name, `base64 with padding of at most ${limitBytes} bytes`, 'something else')
+  }
+  return new Uint8Array(bytes)
+}
+
+export function toBase64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64')
+}
+
+export function invalid(member: string, expected: string, found: string): Error {
+  return fail('INVALID_MESSAGE', `${member}: expected ${expected}, found ${found}`)
+}
+
+export function described(value: unknown): string {
+  if (value === undefined) return 'nothing'
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return `a list of ${value.length}`
+  if (typeof value === 'number') return String(value)
+  return typeof value === 'string' ? `text of ${value.length} letters` : `a ${typeof value}`
+}
