@@ -10,7 +10,17 @@ import {
   targetSuite,
 } from '@reflash/core/conformance'
 import { describe, it } from 'vitest'
-import { onDisk, rightCache, rightEvidence, rightJournal, rightRegistry, rightSignatures, rightTarget } from './support/right-plugins.ts'
+import {
+  onDisk,
+  rightAlternative,
+  rightCache,
+  rightEvidence,
+  rightJournal,
+  rightRegistry,
+  rightSignatures,
+  rightTarget,
+  rightThreshold,
+} from './support/right-plugins.ts'
 
 const runner = { describe, it }
 
@@ -19,6 +29,8 @@ describe('memoryRegistry', () => registrySuite(runner, rightRegistry))
 describe('memoryCache', () => cacheSuite(runner, rightCache))
 describe('memoryTarget', () => targetSuite(runner, rightTarget))
 describe('attachedSignatures', () => signatureVerifierSuite(runner, rightSignatures))
+describe('atLeast', () => signatureVerifierSuite(runner, rightThreshold))
+describe('anyOf', () => signatureVerifierSuite(runner, rightAlternative))
 describe('signedEvidence', () => evidenceVerifierSuite(runner, rightEvidence))
 
 describe('diskCache', () => {

@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Digest, digestAlgorithm, digestHex, diskCache } from '@reflash/core'
+import { anyOf, atLeast, type Digest, digestAlgorithm, digestHex, diskCache, type SignatureVerifier } from '@reflash/core'
 import type {
   CacheInstance,
   CacheSuiteOptions,
@@ -9,6 +9,7 @@ import type {
   JournalSuiteOptions,
   RegistrySuiteOptions,
   SignatureVerifierSuiteOptions,
+  SignInto,
   TargetSuiteOptions,
 } from '@reflash/core/conformance'
 import { memoryCache, memoryJournal, memoryRegistry, memoryTarget } from '@reflash/core/testing'
@@ -50,6 +51,42 @@ export const rightSignatures: SignatureVerifierSuiteOptions = {
   },
   factory: attachedSignatures,
   options: attachedKey(),
+}
+
+const verifiersOf = ({ keys }: { readonly keys: readonly string[] }): readonly SignatureVerifier[] =>
+  keys.map((publicKey) => attachedSignatures({ publicKey }))
+const threeKeys = { keys: [attachedKey(), attachedKey(), attachedKey()].map(({ publicKey }) => publicKey) }
+
+/** Two of three verifiers: the attacker has one of the keys. */
+export const rightThreshold: SignatureVerifierSuiteOptions = {
+  make: async () => {
+    const signers = [attachedKey(), attachedKey(), attachedKey()] as const
+    const [first, second] = signers
+    const plugin = atLeast(2, ...verifiersOf({ keys: signers.map(({ publicKey }) => publicKey) }))
+    const sign: SignInto = async (...what) => {
+      await first.sign(...what)
+      await second.sign(...what)
+    }
+    const forge: SignInto = async (...what) => {
+      await first.sign(...what)
+      await first.sign(...what)
+    }
+    return { plugin, sign, forgeries: [{ name: 'two signatures by one key', forge }], dispose: nothing }
+  },
+  factory: (options: typeof threeKeys) => atLeast(2, ...verifiersOf(options)),
+  options: threeKeys,
+}
+
+/** One of three verifiers. */
+export const rightAlternative: SignatureVerifierSuiteOptions = {
+  make: async () => {
+    const signers = [attachedKey(), attachedKey(), attachedKey()] as const
+    const plugin = anyOf(...verifiersOf({ keys: signers.map(({ publicKey }) => publicKey) }))
+    const { sign, revoke } = signers[2]
+    return { plugin, sign, forgeries: [{ name: 'a statement that says something else', forge: revoke }], dispose: nothing }
+  },
+  factory: (options: typeof threeKeys) => anyOf(...verifiersOf(options)),
+  options: threeKeys,
 }
 
 /** A verifier of evidence, with an attacker who has learned its format. */
