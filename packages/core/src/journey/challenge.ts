@@ -91,8 +91,10 @@ export async function takeNonce(
     if (isOtaError(error) && error.code === 'JOURNAL_CONFLICT') return undefined
     throw error
   }
-  // The journal forgets by a clock of its own; this is the one that the evidence is judged by.
-  return pending !== undefined && pending.until > now.getTime() ? pending.nonce : undefined
+  // The journal forgets by a clock of its own; this is the one that the evidence is judged by. Where it was set back, more than a whole life
+  // is left.
+  const leftMs = pending === undefined ? 0 : pending.until - now.getTime()
+  return leftMs > 0 && leftMs <= nonceLifeMs ? pending?.nonce : undefined
 }
 
 /** The same list where the evidence is on it already, or there is none. */

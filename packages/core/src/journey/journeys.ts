@@ -72,6 +72,15 @@ export async function beginUpdate(
   if (begun !== undefined) tell(context, deviceId, begun, [{ stage: 'plan', is: 'passed', because }])
 }
 
+/** Counts the time since an open update passed its last room from now on. */
+export async function waitAnew({ journal, clock }: JourneyContext, deviceId: string, seq: number): Promise<void> {
+  await changeRecord(journal, deviceId, (record) =>
+    record.open?.seq === seq
+      ? { record: { ...record, open: { ...record.open, since: clock().toISOString() } }, result: undefined }
+      : { record, result: undefined },
+  )
+}
+
 /** An update that a silent dialect opened goes on in one that reports. */
 export async function adoptUpdate({ journal }: JourneyContext, deviceId: string, seq: number): Promise<void> {
   await changeRecord(journal, deviceId, (record) =>

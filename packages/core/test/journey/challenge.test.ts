@@ -58,6 +58,14 @@ describe('a challenge', () => {
     expect(await issue()).not.toEqual(nonce)
   })
 
+  test('counts for nothing where the clock was set back by more than its life, and another is asked', async () => {
+    const { issue, take, clock } = scene()
+    const nonce = await issue()
+    clock.advance(-3_600_000)
+    expect(await take()).toBeUndefined()
+    expect(await issue()).not.toEqual(nonce)
+  })
+
   test('is one for all who ask at once, and goes to one of all who answer at once', async () => {
     const { issue, take } = scene()
     const issued = await Promise.all(Array.from({ length: 8 }, () => issue()))
