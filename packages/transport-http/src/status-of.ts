@@ -17,12 +17,14 @@ const byFault: Readonly<Record<Fault, number>> = {
   unavailable: 503,
   invalid: 400,
   unsupported: 501,
-  // The client has gone: nginx's number for it, seen in the record only.
-  aborted: 499,
+  // Whoever still hears it has not left: the server is ending, and the next one may answer.
+  aborted: 503,
   internal: 500,
 }
 
 const byCode: Readonly<Record<string, number>> = {
+  // The client has gone: nginx's number for it, seen in the record only.
+  REQUEST_CUT: 499,
   UNKNOWN_PATH: 404,
   METHOD_NOT_ALLOWED: 405,
   BODY_TOO_LARGE: 413,
@@ -37,15 +39,15 @@ const retryAfterSeconds = 30
 
 /**
  * Maps an error to the wire. Status: `rejected` 403 (401 where nobody authenticated), `unavailable` 503 with Retry-After, `invalid` 400 (404 for
- * what does not exist, 405, 413, 415), `unsupported` 501, `aborted` 499, `internal` 500. Of `unavailable` and `internal` only the code is told:
- * their messages name machines that are none of a stranger's business.
+ * what does not exist, 405, 413, 415), `unsupported` 501, `aborted` 503 as `unavailable` (499 in the record of a client that has gone),
+ * `internal` 500. Of the last three only the code is told: their messages name machines that are none of a stranger's business.
  */
 export function refusalOf(error: unknown): Refusal {
   if (!isOtaError(error)) return { status: 500, code: 'INTERNAL', message: 'internal error', because: [], headers: [] }
   const { code, fault } = error
   const status = byCode[code] ?? (fault === 'invalid' && isMissing(code) ? 404 : byFault[fault])
   if (fault === 'internal') return { status, code, message: 'internal error', because: [], headers: [] }
-  if (fault === 'unavailable') {
+  if (fault === 'unavailable' || fault === 'aborted') {
     return { status, code, message: 'try again later', because: [], headers: ['Retry-After', String(retryAfterSeconds)] }
   }
   const because = error.because.filter((reason) => reason.code !== code || reason.message !== error.message)

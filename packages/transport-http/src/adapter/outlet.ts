@@ -9,6 +9,8 @@ export interface Outlet {
   readonly bytes: number
   /** Resolves true once the chunk was handed over and its buffer is free again, false where the client has gone meanwhile. */
   write(chunk: Uint8Array, last: boolean): Promise<boolean>
+  /** Calls `act` when the client goes; the last one that was given counts. */
+  whenGone(act: () => void): void
 }
 
 /** `res` has its head written or queued. */
@@ -17,8 +19,10 @@ export function createOutlet(res: ServerResponse, guard: StallGuard): Outlet {
   let open = !res.destroyed && !res.closed
   let bytes = 0
   let settle: ((handedOver: boolean) => void) | undefined
+  let leave: (() => void) | undefined
   res.once('close', () => {
     open = false
+    leave?.()
     watch.done()
     // After an end the order is finish, then close: this answers only what is still unanswered.
     settle?.(false)
@@ -29,6 +33,10 @@ export function createOutlet(res: ServerResponse, guard: StallGuard): Outlet {
     },
     get bytes() {
       return bytes
+    },
+    whenGone(act) {
+      leave = act
+      if (!open) act()
     },
     write(chunk, last) {
       if (!open) return Promise.resolve(false)

@@ -102,7 +102,8 @@ async function sendStream(
   left: number,
 ): Promise<number | undefined> {
   let done = 0
-  for (let step = first; !step.done; step = await rest.next()) {
+  for (let step: IteratorResult<Uint8Array> | undefined = first; step?.done !== true; step = await nextOrGone(outlet, rest)) {
+    if (step === undefined) return undefined
     const chunk = step.value
     if (chunk.length === 0) continue
     if (done + chunk.length > left) throw wrongSize(left - done - chunk.length)
@@ -110,6 +111,14 @@ async function sendStream(
     if (!(await outlet.write(chunk, done === left))) return undefined
   }
   return done
+}
+
+/** The next chunk; undefined as soon as the client has gone, because a source that stalls would be waited for without anybody who wants it. */
+function nextOrGone(outlet: Outlet, rest: AsyncIterator<Uint8Array>): Promise<IteratorResult<Uint8Array> | undefined> {
+  return new Promise((resolve, reject) => {
+    outlet.whenGone(() => resolve(undefined))
+    rest.next().then(resolve, reject)
+  })
 }
 
 function wrongSize(left: number): Error {
