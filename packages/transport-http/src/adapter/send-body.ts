@@ -103,7 +103,8 @@ async function sendStream(
 ): Promise<number | undefined> {
   let done = 0
   for (let step: IteratorResult<Uint8Array> | undefined = first; step?.done !== true; step = await nextOrGone(outlet, rest)) {
-    if (step === undefined) return undefined
+    // A client that has all of it may go before the source says that it has ended.
+    if (step === undefined) return done === left ? done : undefined
     const chunk = step.value
     if (chunk.length === 0) continue
     if (done + chunk.length > left) throw wrongSize(left - done - chunk.length)
