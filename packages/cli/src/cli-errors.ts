@@ -48,6 +48,11 @@ export const cliErrors = {
     means: 'No signature of the key covers the artifact.',
     next: 'Do not use it. Ask its publisher which key signs it, and whether this digest is theirs.',
   },
+  NOT_ATTESTED: {
+    fault: 'rejected',
+    means: 'A certificate chain, its proof or what it measures is not affirmed.',
+    next: 'Read which checks failed, and on which certificate; do not trust the device before they pass.',
+  },
   TOKENS_UNREADABLE: {
     fault: 'invalid',
     means: 'A tokens file cannot be understood.',

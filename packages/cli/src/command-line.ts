@@ -19,6 +19,7 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<D
   inspect: { summary: 'say what a file or a release is', load: async () => (await import('./command/inspect.ts')).defineInspect },
   serve: { summary: 'serve releases to devices over HTTP', load: async () => (await import('./command/serve.ts')).defineServe },
   device: { summary: 'be a virtual ESP32 that updates itself', load: async () => (await import('./command/device.ts')).defineDevice },
+  attest: { summary: 'judge what devices prove about themselves', load: async () => (await import('./command/attest.ts')).defineAttest },
   demo: {
     summary: 'play the whole journey of a release on this machine',
     load: async () => (await import('./command/demo.ts')).defineDemo,
