@@ -8,11 +8,11 @@ import { at, exchange } from './certificate-faults.ts'
 const [first, second] = goodLayers as readonly [WrittenLayer, WrittenLayer]
 
 /** The second layer with something else in it. */
-const other = (change: Partial<WrittenLayer>): Fault['chain'] => ({ layers: [first, { ...second, ...change }] })
+const other = (change: Partial<WrittenLayer>): NonNullable<Fault['chain']> => ({ layers: [first, { ...second, ...change }] })
 
 const anything: Fault['options'] = () => ({ allowUnknownLayers: true, referenceValues: [] })
 
-const openDice = (change: (parts: Parameters<typeof openDiceExtension>[0]) => Uint8Array): Fault['chain'] => ({
+const openDice = (change: (parts: Parameters<typeof openDiceExtension>[0]) => Uint8Array): NonNullable<Fault['chain']> => ({
   profile: 'open-dice',
   // 0 is the attestation key, 1 the last CDI certificate.
   change: at(1, exchange(extensionOid.openDiceInput, change({ codeHash: new Uint8Array(64).fill(0x44) }))),
