@@ -41,6 +41,7 @@ function pluginProblems(options: ReflashOptions): readonly string[] {
   })
   for (const kind of ['registry', 'journal', 'cache'] as const) found.push(...wrongKind(options[kind], kind, kind))
   if (options.versions !== undefined) found.push(...wrongKind(options.versions, 'versions', 'version-source'))
+  if (options.fleet !== undefined) found.push(...wrongKind(options.fleet, 'fleet', 'fleet-store'))
   const transports: unknown = options.transports === undefined ? [] : options.transports
   if (Array.isArray(transports))
     found.push(...transports.flatMap((plugin, index) => wrongKind(plugin, `transports[${index}]`, 'transport')))

@@ -9,6 +9,7 @@ import { createEvents, type Events, type OtaEvent } from './events.ts'
 import type { Authenticator } from './plugin/authenticator.ts'
 import type { Cache } from './plugin/cache.ts'
 import type { EvidenceVerifier } from './plugin/evidence-verifier.ts'
+import type { FleetStore } from './plugin/fleet-store.ts'
 import type { Journal } from './plugin/journal.ts'
 import type { Plugin } from './plugin/plugin.ts'
 import type { Registry } from './plugin/registry.ts'
@@ -17,6 +18,7 @@ import type { Target } from './plugin/target.ts'
 import type { Transport } from './plugin/transport.ts'
 import type { VersionSource } from './plugin/version-source.ts'
 import { defaultPolicy, type Policy } from './policy/policy.ts'
+import { createMembers, type Members } from './rollout/members.ts'
 
 /** What an update system is made of. What is not secure is a plugin of its own, never a flag. */
 export interface ReflashOptions {
@@ -33,6 +35,8 @@ export interface ReflashOptions {
   readonly attestation: readonly EvidenceVerifier[]
   readonly journal: Journal
   readonly cache: Cache
+  /** With a fleet store, devices that pull get what deployments bring them, wave by wave, and nothing else. */
+  readonly fleet?: FleetStore
   /** `signedVersions()` unless `trustTagVersions()`. */
   readonly versions?: VersionSource
   /** Ways to devices, where they belong to the composition: they are named in the audit record, and closed with it. */
@@ -63,6 +67,8 @@ export interface Composition {
   readonly authenticators: readonly Authenticator[]
   readonly journal: Journal
   readonly catalog: ReleaseCatalog
+  /** Takes devices through deployments; absent without a fleet store. */
+  readonly members: Members | undefined
   readonly events: Events
   readonly clock: () => Date
   readonly random: (bytes: number) => Uint8Array
@@ -116,6 +122,7 @@ export function compose(options: ReflashOptions): Composition {
     authenticators,
     journal,
     catalog,
+    members: options.fleet === undefined ? undefined : createMembers(options.fleet, clock),
     events,
     clock,
     random: options.random ?? ((bytes) => new Uint8Array(randomBytes(bytes))),
@@ -128,8 +135,30 @@ export function compose(options: ReflashOptions): Composition {
 
 /** In the order in which they are closed: what others stand on last. */
 function pluginsOf(options: ReflashOptions): readonly Plugin<string>[] {
-  const { registry, verifiers, versions = defaultVersions, targets, attestation, authenticators, journal, cache, transports = [] } = options
-  return [...transports, registry, ...verifiers, versions, ...targets, ...attestation, ...authenticators, journal, cache]
+  const {
+    registry,
+    verifiers,
+    versions = defaultVersions,
+    targets,
+    attestation,
+    authenticators,
+    journal,
+    cache,
+    fleet,
+    transports = [],
+  } = options
+  return [
+    ...transports,
+    registry,
+    ...verifiers,
+    versions,
+    ...targets,
+    ...attestation,
+    ...authenticators,
+    ...(fleet === undefined ? [] : [fleet]),
+    journal,
+    cache,
+  ]
 }
 
 const defaultVersions = signedVersions()

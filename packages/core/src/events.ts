@@ -10,9 +10,10 @@ import type { Reason, Stage } from './errors.ts'
  * | `release` | per room of the release line, once for each release, platform and target | `stage`: resolve, verify, fetch or inspect |
  * | `device` | per room of the device line, and per end of an update | `stage`: admit, plan, deliver, install, confirm or rollback |
  * | `progress` | per chunk | bytes of a fetch (`reference`) or a push (`deviceId`) |
+ * | `rollout` | when the ticker moves a deployment | `step`: start (of a wave), pause or stop |
  * | `registry` | when it stops and begins to answer | `stale`: what is known is served meanwhile |
  */
-export type OtaEvent = ComposedEvent | ReleaseEvent | DeviceEvent | ProgressEvent | RegistryEvent
+export type OtaEvent = ComposedEvent | ReleaseEvent | DeviceEvent | ProgressEvent | RegistryEvent | RolloutEvent
 
 /** The audit record's first line: what this system is made of. */
 export interface ComposedEvent {
@@ -66,6 +67,17 @@ export interface RegistryEvent {
   readonly status: 'stale' | 'fresh'
   /** The repository that it was seen at. */
   readonly repository: string
+  readonly because: readonly Reason[]
+}
+
+/** What the ticker did with a deployment. */
+export interface RolloutEvent {
+  readonly type: 'rollout'
+  readonly at: Date
+  readonly deployment: string
+  readonly step: 'start' | 'pause' | 'stop'
+  /** The wave that is open then. */
+  readonly wave: number
   readonly because: readonly Reason[]
 }
 

@@ -68,9 +68,9 @@ export function createGateway(from: ReflashOptions | Composition): RunningGatewa
       expectComponent(who, release, component)
       const body = imageOf(release).image.body({ offset, ...(length === undefined ? {} : { length }) })
       if (pin !== undefined) {
-        const { planned, seq } = pin
+        const { planned, seq, deployment } = pin
         const target = targetOf(planned.admitted.device, targets)
-        const make = (): NewUpdate => newUpdate(seq, planned, target, { reports: false, policy: policy.revision })
+        const make = (): NewUpdate => newUpdate(seq, planned, target, { reports: false, policy: policy.revision, deployment })
         await beginUpdate(context, who.deviceId, imageOf(release).image.descriptor.digest, make, planned.because)
       }
       return { representation: representationOf(release), body }

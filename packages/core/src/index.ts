@@ -44,6 +44,7 @@ export type {
   ProgressEvent,
   RegistryEvent,
   ReleaseEvent,
+  RolloutEvent,
 } from './events.ts'
 export { createGateway, type RunningGateway } from './gateway.ts'
 export type { Authenticator, Credentials } from './plugin/authenticator.ts'
@@ -120,6 +121,12 @@ export {
   parseTag,
   parseVersion,
 } from './policy/version.ts'
+export { bucketOf } from './rollout/cohort.ts'
+export type { NewDeployment } from './rollout/deployment.ts'
+export type { Explanation } from './rollout/explain.ts'
+export { reconcile, type Step } from './rollout/reconcile.ts'
+export { type Asked, createRollout, type Rollout } from './rollout/rollout.ts'
+export type { Tick, Ticker, TickerOptions } from './rollout/ticker.ts'
 export { admit } from './update/admit.ts'
 export { type ConfirmPolicy, confirm } from './update/confirm.ts'
 export { deliver } from './update/deliver.ts'

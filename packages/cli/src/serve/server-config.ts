@@ -59,6 +59,7 @@ const kinds: Readonly<Record<keyof ServerConfig, 'string' | 'number' | 'object' 
   transports: 'object',
   journal: 'object',
   cache: 'object',
+  fleet: 'object',
   policy: 'object',
   times: 'object',
   pollMs: 'number',

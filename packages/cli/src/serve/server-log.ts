@@ -52,6 +52,8 @@ function levelOf(event: OtaEvent): LogLevel {
       return event.status === 'failed' ? 'warn' : 'info'
     case 'registry':
       return event.status === 'stale' ? 'warn' : 'info'
+    case 'rollout':
+      return event.step === 'pause' ? 'warn' : 'info'
     case 'composed':
       return 'info'
   }

@@ -3,6 +3,7 @@ export interface RecentlyUsed<V> {
   get(key: string): V | undefined
   set(key: string, value: V): void
   delete(key: string): void
+  clear(): void
 }
 
 export function recentlyUsed<V>(limit: number): RecentlyUsed<V> {
@@ -23,5 +24,6 @@ export function recentlyUsed<V>(limit: number): RecentlyUsed<V> {
       if (entries.size > limit) entries.delete(entries.keys().next().value as string)
     },
     delete: (key) => void entries.delete(key),
+    clear: () => entries.clear(),
   }
 }

@@ -14,16 +14,19 @@ import { loadRecord } from '../journey/record-store.ts'
 import { checkEvidence, checkPrincipal, type ReportedState, readState } from '../journey/reported-state.ts'
 import type { DeviceState, Principal } from '../plugin/device.ts'
 import type { Evidence } from '../plugin/evidence-verifier.ts'
+import type { Deployment } from '../plugin/fleet-store.ts'
 import type { CheckInAnswer, Gateway } from '../plugin/gateway.ts'
 import { deviceRefusal } from '../policy/may-install.ts'
+import type { Standing } from '../rollout/members.ts'
 import { admit } from '../update/admit.ts'
 import type { Admitted, Planned, Presented } from '../update/device-line.ts'
 import { plan } from '../update/plan.ts'
+import { expectBrought, narrowed } from './brought.ts'
 import { deviceState } from './device-state.ts'
 import { type Pins, type Question, sameQuestion } from './pins.ts'
 import { offerOf } from './representation.ts'
 import { unlisted } from './unlisted.ts'
-import { isUnheard, unfit, withdrawn } from './withdrawn.ts'
+import { hasBegun, isUnheard, unfit, withdrawn } from './withdrawn.ts'
 
 /** One check-in, through as many rounds as other requests of the same device make it take. */
 interface Visit {
@@ -48,7 +51,7 @@ const rounds = 8
 
 /** Makes the check-in of a gateway: what a device shows is judged, and it is told what to do next. */
 export function createCheckIn(composition: Composition, context: JourneyContext, pins: Pins): Gateway['checkIn'] {
-  const { catalog, policy, targets, journal, clock, random, pollMs, options, times } = composition
+  const { catalog, policy, targets, journal, clock, random, pollMs, options, times, members } = composition
   const upToDateAnswer = frozenAnswer({ pollAfterMs: pollMs, because: [{ code: 'UP_TO_DATE', message: 'nothing newer' }] })
 
   async function oneRound(visit: Visit): Promise<CheckInAnswer> {
@@ -66,36 +69,46 @@ export function createCheckIn(composition: Composition, context: JourneyContext,
     }
     const { record } = stored
     const device = deviceState(who.deviceId, said, record)
+    const decision = members === undefined ? undefined : await members.decide(device, record, signal)
+    if (decision?.is === 'hold') return told(visit, { pollAfterMs: pollMs, because: decision.because })
+    if (decision?.is === 'current') return told(visit, upToDateAnswer)
+    const brought = decision?.deployment
     const repository = repositoryOf(options.repository, device)
     let snapshot: Snapshot
     try {
       const listed = catalog.versions(repository, signal)
-      snapshot = listed instanceof Promise ? await listed : listed
+      snapshot = narrowed(listed instanceof Promise ? await listed : listed, brought)
     } catch (error) {
       const because = unlisted(error)
       if (because === undefined) throw error
       return told(visit, { pollAfterMs: pollMs, because })
     }
-    if (upToDate(snapshot, device)) return told(visit, upToDateAnswer)
+    if (brought === undefined && upToDate(snapshot, device)) return told(visit, upToDateAnswer)
     const asked: Question = { said, snapshot, version: stored.version }
     const pin = reports || policy.attestation !== 'none' ? undefined : pins.get(device.id)
     if (pin !== undefined && sameQuestion(pin.asked, asked)) return pin.answer
     const admission = await admitted(visit, device)
     if (!('proof' in admission)) return told(visit, admission)
     const seq = record.seq + 1
-    const choice = await choose(device, record, snapshot, admission.proof, seq, signal)
+    const choice = await choose(device, record, snapshot, admission.proof, seq, signal, brought)
     const { planned } = choice
     if (planned === undefined) return told(visit, { pollAfterMs: pollMs, because: choice.because })
+    // Taken last: a device that the release does not fit leaves its place to another.
+    const place = brought === undefined ? undefined : await members?.claim(device, brought, reports, signal)
+    if (place !== undefined && place.deployment === undefined) return told(visit, { pollAfterMs: pollMs, because: place.because })
+    const deployment = place?.deployment
+    const because = decision === undefined ? planned.because : Object.freeze([...decision.because, ...planned.because])
     if (reports) {
       const update = newUpdate(seq, planned, targetOf(device, targets), {
         reports,
         policy: policy.revision,
         presented: admission.presented,
+        deployment,
       })
-      await openUpdate(context, device.id, stored, update, planned.because)
+      await openUpdate(context, device.id, stored, update, because)
     }
-    const answer: CheckInAnswer = Object.freeze({ offer: offerOf(seq, planned.release), pollAfterMs: pollMs, because: planned.because })
-    if (!reports) pins.set(device.id, { planned, seq, answer, asked })
+    const answer: CheckInAnswer = Object.freeze({ offer: offerOf(seq, planned.release), pollAfterMs: pollMs, because })
+    if (!reports) pins.set(device.id, { planned, seq, deployment, answer, asked })
     return answer
   }
 
@@ -112,6 +125,7 @@ export function createCheckIn(composition: Composition, context: JourneyContext,
     proof: Admitted,
     seq: number,
     signal: AbortSignal,
+    brought: Deployment | undefined,
   ): Promise<Choice> {
     const repository = repositoryOf(options.repository, device)
     const target = targetOf(device, targets)
@@ -123,7 +137,10 @@ export function createCheckIn(composition: Composition, context: JourneyContext,
       policy,
       prepareMs: times.prepareMs,
       signal,
-      plan: (release) => plan(`${device.id}/${seq}`, proof, release, target),
+      plan: (release) => {
+        expectBrought(release, brought)
+        return plan(`${device.id}/${seq}`, proof, release, target)
+      },
     })
   }
 
@@ -146,6 +163,10 @@ export function createCheckIn(composition: Composition, context: JourneyContext,
   ): Promise<CheckInAnswer | undefined> {
     const { who, signal } = visit
     const against = unfit(device, open, planned)
+    const place = await placeOf(device, open, signal)
+    if (place?.is === 'held') return { pollAfterMs: pollMs, because: place.because }
+    const gone = place?.is === 'taken' ? place.because : []
+    const brought = place?.is === 'stands' ? place.deployment : undefined
     // Where no evidence is asked for, what the device shows now is what it is planned by.
     const proof = async (): Promise<Admitted> =>
       policy.attestation === 'none' ? admit(device, who, undefined, composition, { signal, now: clock() }) : planned.admitted
@@ -153,11 +174,12 @@ export function createCheckIn(composition: Composition, context: JourneyContext,
       withdrawn(device, open, {
         now: clock(),
         policy,
-        versions: () => catalog.versions(repositoryOf(options.repository, device), signal),
-        choose: async (snapshot) => choose(device, record, snapshot, await proof(), open.seq, signal),
+        versions: async () => narrowed(await catalog.versions(repositoryOf(options.repository, device), signal), brought),
+        choose: async (snapshot) => choose(device, record, snapshot, await proof(), open.seq, signal, brought),
       })
-    if (against.length > 0 || (await taken())) {
-      const because = against.length > 0 ? against : [{ code: 'SUPERSEDED', message: 'it is no longer the release for this device' }]
+    if (against.length > 0 || gone.length > 0 || (await taken())) {
+      const why = [...against, ...gone]
+      const because = why.length > 0 ? why : [{ code: 'SUPERSEDED', message: 'it is no longer the release for this device' }]
       // Only as it was judged: a report that came in between must not be lost.
       const still = (now: OpenUpdate): boolean => against.length > 0 || (now.stage === open.stage && now.heard === open.heard)
       await endUpdate(context, who.deviceId, open.seq, { stage: 'plan', outcome: 'superseded', because, tried: false, still })
@@ -168,6 +190,12 @@ export function createCheckIn(composition: Composition, context: JourneyContext,
     if (!open.reports) await adoptUpdate(context, who.deviceId, open.seq)
     const because = [{ code: 'OFFERED', message: `offer ${open.seq} stands: ${open.version}` }]
     return { offer: offerOf(open.seq, planned.release), pollAfterMs: pollMs, because }
+  }
+
+  // Whether an offer that the device has not begun still has its place in a deployment.
+  async function placeOf(device: DeviceState, open: OpenUpdate, signal: AbortSignal): Promise<Standing | undefined> {
+    if (members === undefined || open.stage !== 'plan' || hasBegun(open, clock().getTime())) return undefined
+    return members.standing(device, open, signal)
   }
 
   async function admitted(visit: Visit, device: DeviceState): Promise<Admission | CheckInAnswer> {
@@ -218,7 +246,10 @@ export function createCheckIn(composition: Composition, context: JourneyContext,
 
 // Another request of the same device, here or at another replica, was faster: what it left is judged anew.
 function isOvertaken(error: unknown): boolean {
-  return isOtaError(error) && (error.code === 'JOURNAL_CONFLICT' || error.code === 'OFFER_CLOSED' || error.code === 'NO_OFFER')
+  return (
+    isOtaError(error) &&
+    (error.code === 'JOURNAL_CONFLICT' || error.code === 'FLEET_CONFLICT' || error.code === 'OFFER_CLOSED' || error.code === 'NO_OFFER')
+  )
 }
 
 function frozenAnswer(answer: CheckInAnswer): CheckInAnswer {

@@ -1,5 +1,6 @@
 import { recentlyUsed } from '../catalog/recently-used.ts'
 import type { Snapshot } from '../catalog/tag-shelves.ts'
+import type { UpdateDeployment } from '../journey/device-record.ts'
 import type { ReportedState } from '../journey/reported-state.ts'
 import type { CheckInAnswer } from '../plugin/gateway.ts'
 import type { Planned } from '../update/device-line.ts'
@@ -8,6 +9,7 @@ import type { Planned } from '../update/device-line.ts'
 export interface Pin {
   readonly planned: Planned
   readonly seq: number
+  readonly deployment?: UpdateDeployment | undefined
   readonly answer: CheckInAnswer
   readonly asked: Question
 }

@@ -66,7 +66,8 @@ function isUnavailable(error: unknown): boolean {
   return isOtaError(error) && error.fault === 'unavailable'
 }
 
-function hasBegun({ told, heard }: OpenUpdate, now: number): boolean {
+/** Whether a device is at work on its offer: such an offer is not taken back. */
+export function hasBegun({ told, heard }: OpenUpdate, now: number): boolean {
   return told !== undefined && (heard === undefined || Math.abs(now - Date.parse(heard)) < begunMs)
 }
 

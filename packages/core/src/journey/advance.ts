@@ -42,7 +42,7 @@ export function recorded(record: DeviceRecord, observed: Observation, steps: rea
     // What never reports is not tried in vain: nobody can tell.
     if (is === 'failed' || is === 'unobserved') return closed({ ...record, open }, is, because, now, is === 'failed' || open.reports)
     if (is === 'waiting') break
-    if (stage === 'confirm') return closed({ ...record, open }, 'confirmed', [], now, true)
+    if (stage === 'confirm') return closed({ ...record, open }, 'confirmed', [], now, true, observed.by === 'evidence')
     open = passed(open, stage, observed, now)
   }
   if (observed.by === 'report') open = heard(open, observed.report, now)

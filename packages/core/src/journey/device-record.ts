@@ -52,6 +52,7 @@ export interface OpenUpdate {
   readonly told?: Report
   /** When that came, to the minute. */
   readonly heard?: string
+  readonly deployment?: UpdateDeployment
 }
 
 /** An observation that passed a room. Evidence ends an update, so it is never stored here. */
@@ -62,6 +63,14 @@ export type StoredObservation =
 
 export type Outcome = 'confirmed' | 'failed' | 'unobserved' | 'superseded'
 
+/** The deployment that an update is part of. */
+export interface UpdateDeployment {
+  readonly id: string
+  readonly attempt: number
+  /** Only evidence confirms it. */
+  readonly proof: boolean
+}
+
 export interface ClosedUpdate {
   readonly seq: number
   readonly at: string
@@ -71,6 +80,9 @@ export interface ClosedUpdate {
   readonly because: readonly Reason[]
   /** Whether the device had its chance with this image; one that the server took back was not tried. */
   readonly tried: boolean
+  readonly deployment?: UpdateDeployment
+  /** It was confirmed by evidence. */
+  readonly attested?: true
 }
 
 /** Closed updates kept per device: enough to see a pattern and to count attempts. */
@@ -82,11 +94,28 @@ const reasonLength = 256
 export const emptyRecord: DeviceRecord = Object.freeze({ v: 1, seq: 0, history: [] })
 
 /** Closes the open update of a record. */
-export function closed(record: DeviceRecord, outcome: Outcome, because: readonly Reason[], at: Date, tried: boolean): DeviceRecord {
+export function closed(
+  record: DeviceRecord,
+  outcome: Outcome,
+  because: readonly Reason[],
+  at: Date,
+  tried: boolean,
+  attested = false,
+): DeviceRecord {
   const { open, ...rest } = record
   if (open === undefined) return record
-  const { seq, version, digest } = open
-  const entry: ClosedUpdate = { seq, at: at.toISOString(), outcome, version, digest, because: clippedReasons(because), tried }
+  const { seq, version, digest, deployment } = open
+  const entry: ClosedUpdate = {
+    seq,
+    at: at.toISOString(),
+    outcome,
+    version,
+    digest,
+    because: clippedReasons(because),
+    tried,
+    ...(deployment === undefined ? {} : { deployment }),
+    ...(attested ? { attested } : {}),
+  }
   return { ...rest, history: [entry, ...record.history].slice(0, historyLimit) }
 }
 

@@ -10,7 +10,7 @@ import type { Report } from '../update/observation.ts'
 import { quoted } from '../update/quoted.ts'
 import { imageOf, type Release } from '../update/release-line.ts'
 import { closed, type DeviceRecord, type OpenUpdate } from './device-record.ts'
-import { endUpdate, type JourneyContext, noOffer, observe, tell } from './observe.ts'
+import { counted, endUpdate, type JourneyContext, noOffer, observe, tell } from './observe.ts'
 import type { NewUpdate } from './open-update.ts'
 import { changeRecord, loadRecord, type StoredRecord, saveRecord } from './record-store.ts'
 import { readAttributes } from './reported-state.ts'
@@ -20,8 +20,8 @@ const keptWaits = 10_000
 
 /** What the steps of a composition's journeys share. */
 export function journeyContext(composition: Composition): JourneyContext {
-  const { attestation, journal, policy, clock, events, catalog, targets } = composition
-  return { attestation, journal, policy, clock, events, catalog, targets, waits: recentlyUsed(keptWaits) }
+  const { attestation, journal, policy, clock, events, catalog, targets, members } = composition
+  return { attestation, journal, policy, clock, events, catalog, targets, members, waits: recentlyUsed(keptWaits) }
 }
 
 /**
@@ -65,11 +65,28 @@ export async function beginUpdate(
     if (same || (open?.reports === true && (open.stage !== 'plan' || open.told !== undefined))) return { record, result: undefined }
     const now = context.clock()
     const update = make()
-    const ended = closed(record, 'superseded', [{ code: 'SUPERSEDED', message: `${update.version} is downloaded instead` }], now, false)
+    // The place in a deployment goes over to the new update, where it is of the same.
+    const isSame = open?.deployment?.id === update.deployment?.id && open?.deployment?.attempt === update.deployment?.attempt
+    const ended = closed(
+      isSame ? placeless(record) : record,
+      'superseded',
+      [{ code: 'SUPERSEDED', message: `${update.version} is downloaded instead` }],
+      now,
+      false,
+    )
     const next = { ...update, seq: record.seq + 1 }
-    return { record: opened(ended, next, now), result: next }
+    const after = opened(ended, next, now)
+    return { record: after, result: { next, after } }
   })
-  if (begun !== undefined) tell(context, deviceId, begun, [{ stage: 'plan', is: 'passed', because }])
+  if (begun === undefined) return
+  tell(context, deviceId, begun.next, [{ stage: 'plan', is: 'passed', because }])
+  await counted(context, deviceId, begun.after)
+}
+
+function placeless(record: DeviceRecord): DeviceRecord {
+  if (record.open === undefined) return record
+  const { deployment: _, ...open } = record.open
+  return { ...record, open }
 }
 
 /** Counts the time since an open update passed its last room from now on. */

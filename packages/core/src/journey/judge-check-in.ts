@@ -9,7 +9,7 @@ import { imageOf } from '../update/release-line.ts'
 import { takeNonce } from './challenge.ts'
 import type { OpenUpdate } from './device-record.ts'
 import { waitAnew } from './journeys.ts'
-import { endUpdate, type JourneyContext, type Observed, observe, proofs } from './observe.ts'
+import { demandedOf, endUpdate, type JourneyContext, type Observed, observe, proofs } from './observe.ts'
 
 /** What a check-in did to an open update. */
 export interface Seen {
@@ -43,7 +43,7 @@ export async function judgeCheckIn(
   const seen = await observe(context, who.deviceId, open.seq, { by: 'check-in', installed }, { signal })
   const last = seen.steps.at(-1)
   const mayProve =
-    last?.stage === 'confirm' && last.is === 'waiting' && context.policy.attestation === 'proven' && installed.state !== 'pending'
+    last?.stage === 'confirm' && last.is === 'waiting' && demandedOf(context.policy, open) === 'proven' && installed.state !== 'pending'
   return mayProve ? proves(context, who.deviceId, planned, seen, evidence, signal) : answered(seen, planned)
 }
 

@@ -6,6 +6,7 @@ import type { Events, OtaEvent } from '../events.ts'
 import type { Target } from '../plugin/target.ts'
 import type { Policy } from '../policy/policy.ts'
 import { type Resumed, resume } from '../resume.ts'
+import type { Members } from '../rollout/members.ts'
 import type { DeviceDeps } from '../update/device-line.ts'
 import type { Observation } from '../update/observation.ts'
 import { advance, recorded, type Step } from './advance.ts'
@@ -14,6 +15,9 @@ import { changeRecord } from './record-store.ts'
 
 /** What moving a device's record needs. */
 export interface JourneyContext extends DeviceDeps {
+  /** Who counts the ends of updates that are part of a deployment. */
+  readonly members: Pick<Members, 'settle'> | undefined
+
   readonly policy: Policy
   readonly clock: () => Date
   readonly events: Pick<Events, 'emit'>
@@ -50,26 +54,28 @@ export async function observe(
 ): Promise<Observed> {
   const { journal, clock, policy } = context
   let acted = false
-  const { was, steps, open } = await changeRecord(journal, deviceId, async (record) => {
+  const { was, steps, after } = await changeRecord(journal, deviceId, async (record) => {
     const { open: was } = record
     if (was?.seq !== seq) throw noOffer(deviceId, seq, record)
     const from = await proofs(context, deviceId, was, options.signal)
     const now = clock()
     if ('refused' in from) {
       const refused: readonly Step[] = [{ stage: 'confirm', is: 'failed', because: from.refused }]
-      return { record: closed(record, 'failed', from.refused, now, false), result: { was, steps: refused, open: undefined } }
+      const after = closed(record, 'failed', from.refused, now, false)
+      return { record: after, result: { was, steps: refused, after } }
     }
     const { nonce } = options
-    const taken = advance(from, observed, { attestation: policy.attestation, ...(nonce === undefined ? {} : { nonce }) }, now)
+    const taken = advance(from, observed, { attestation: demandedOf(policy, was), ...(nonce === undefined ? {} : { nonce }) }, now)
     if (!acted && taken.at(-1)?.is === 'failed') {
       acted = true
       await options.beforeFailure?.(taken)
     }
     const after = recorded(record, observed, taken, now)
-    return { record: after, result: { was, steps: taken, open: after.open } }
+    return { record: after, result: { was, steps: taken, after } }
   })
   tell(context, deviceId, was, steps)
-  return { steps, open }
+  await counted(context, deviceId, after)
+  return { steps, open: after.open }
 }
 
 /**
@@ -106,13 +112,30 @@ export async function endUpdate(
   },
 ): Promise<boolean> {
   const { stage, outcome, because, tried, still = () => true } = end
-  const ended = await changeRecord(context.journal, deviceId, (record) =>
-    record.open?.seq === seq && still(record.open)
-      ? { record: closed(record, outcome, because, context.clock(), tried), result: record.open }
-      : { record, result: undefined },
-  )
-  if (ended !== undefined) tell(context, deviceId, ended, [{ stage, is: outcome, because }])
-  return ended !== undefined
+  const ended = await changeRecord(context.journal, deviceId, (record) => {
+    const { open } = record
+    if (open?.seq !== seq || !still(open)) return { record, result: undefined }
+    const after = closed(record, outcome, because, context.clock(), tried)
+    return { record: after, result: { open, after } }
+  })
+  if (ended === undefined) return false
+  tell(context, deviceId, ended.open, [{ stage, is: outcome, because }])
+  await counted(context, deviceId, ended.after)
+  return true
+}
+
+/** What confirms an update: its deployment may demand more than the policy. */
+export function demandedOf(policy: Pick<Policy, 'attestation'>, { deployment }: Pick<OpenUpdate, 'deployment'>): Policy['attestation'] {
+  return deployment?.proof === true ? 'proven' : policy.attestation
+}
+
+/** Counts the end of an update in its deployment. It is journaled already: what fails here is done at the next check-in, or by the ticker. */
+export async function counted({ members }: Pick<JourneyContext, 'members'>, deviceId: string, record: DeviceRecord): Promise<void> {
+  try {
+    await members?.settle(deviceId, record)
+  } catch (error) {
+    if (!isOtaError(error)) throw error
+  }
 }
 
 /** Emits one event per step; what a device waits for is told when it changes. */

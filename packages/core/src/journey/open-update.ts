@@ -2,7 +2,7 @@ import { formatPlatform } from '../content/platform.ts'
 import type { Target } from '../plugin/target.ts'
 import type { Planned, Presented } from '../update/device-line.ts'
 import { imageOf } from '../update/release-line.ts'
-import type { OpenUpdate } from './device-record.ts'
+import type { OpenUpdate, UpdateDeployment } from './device-record.ts'
 
 /** An update as it is planned, before the journal dates it. */
 export type NewUpdate = Omit<OpenUpdate, 'at' | 'since'>
@@ -12,7 +12,12 @@ export function newUpdate(
   seq: number,
   planned: Planned,
   target: Target,
-  how: { readonly reports: boolean; readonly policy: string; readonly presented?: Presented | undefined },
+  how: {
+    readonly reports: boolean
+    readonly policy: string
+    readonly presented?: Presented | undefined
+    readonly deployment?: UpdateDeployment | undefined
+  },
 ): NewUpdate {
   const { admitted, release } = planned
   const { id: _, ...device } = admitted.device
@@ -33,6 +38,7 @@ export function newUpdate(
     ...(how.presented === undefined ? {} : { presented: storedEvidence(how.presented) }),
     observations: [],
     reports: how.reports,
+    ...(how.deployment === undefined ? {} : { deployment: how.deployment }),
   }
 }
 

@@ -57,6 +57,7 @@ function openProblem(open: Json): string | undefined {
     reports: typeof open.reports === 'boolean',
     told: open.told === undefined || isReport(open.told),
     presented: open.presented === undefined || isPresented(open.presented),
+    deployment: open.deployment === undefined || isDeployment(open.deployment),
   }
   const wrong = Object.keys(checks).find((name) => checks[name] !== true)
   return wrong === undefined ? undefined : `open.${wrong}`
@@ -89,8 +90,14 @@ function isClosed(entry: Json): boolean {
     typeof entry.outcome === 'string' &&
     Array.isArray(entry.because) &&
     entry.because.every(isReason) &&
-    typeof entry.tried === 'boolean'
+    typeof entry.tried === 'boolean' &&
+    (entry.deployment === undefined || isDeployment(entry.deployment)) &&
+    (entry.attested === undefined || entry.attested === true)
   )
+}
+
+function isDeployment(value: Json): boolean {
+  return isObject(value) && typeof value.id === 'string' && isCount(value.attempt) && typeof value.proof === 'boolean'
 }
 
 function isObservation(value: Json): boolean {

@@ -132,7 +132,8 @@ export interface Cohort {
 export type Claimed =
   | { readonly is: 'taken' | 'standing'; readonly update: FleetUpdate }
   | { readonly is: 'ended'; readonly update: FleetUpdate }
-  | { readonly is: 'full' | 'not-running' }
+  | { readonly is: 'full' }
+  | { readonly is: 'not-running' }
 
 export interface Claim {
   readonly deployment: string

@@ -1,0 +1,103 @@
+import { recentlyUsed } from '../catalog/recently-used.ts'
+import { isOtaError, type Reason } from '../errors.ts'
+import type { DeviceRecord, OpenUpdate, UpdateDeployment } from '../journey/device-record.ts'
+import type { DeviceState } from '../plugin/device.ts'
+import type { Deployment, FleetDevice, FleetStore } from '../plugin/fleet-store.ts'
+import { type Decision, decide, governing } from './decide.ts'
+import { createFleetView } from './fleet-view.ts'
+import { settlementsOf } from './settlement.ts'
+
+/** Takes the devices that check in through the deployments of a fleet: what the gateway asks before it offers anything. */
+export interface Members {
+  /** What the deployments say of a device, which is registered with this. @throws what the fleet store throws */
+  decide(device: DeviceState, record: DeviceRecord, signal: AbortSignal): Promise<Decision>
+  /** Takes a place for a device that may have one; or why it gets none. @throws `FLEET_CONFLICT`, and what the fleet store throws */
+  claim(device: DeviceState, deployment: Deployment, reports: boolean, signal: AbortSignal): Promise<Place>
+  /** Whether an offer that was made still stands. */
+  standing(device: DeviceState, open: OpenUpdate, signal: AbortSignal): Promise<Standing>
+  /** Counts the ends that a device's record knows of; once, however often it is called. */
+  settle(deviceId: string, record: DeviceRecord): Promise<void>
+}
+
+export type Place = { readonly deployment: UpdateDeployment } | { readonly deployment?: never; readonly because: readonly Reason[] }
+
+/** `held` is not repeated now and may be later; `taken` is over. */
+export type Standing =
+  | { readonly is: 'stands'; readonly deployment: Deployment }
+  | { readonly is: 'held' | 'taken'; readonly because: readonly Reason[] }
+
+/** Ends that are known to be counted, and devices known to need nothing; one that is forgotten is asked about once more. */
+const keptMarks = 250_000
+
+export function createMembers(fleet: FleetStore, clock: () => Date): Members {
+  const view = createFleetView(fleet, clock)
+  const settled = recentlyUsed<number>(keptMarks)
+  const skipped = recentlyUsed<string>(keptMarks)
+
+  async function settle(deviceId: string, record: DeviceRecord): Promise<void> {
+    const newest = record.history[0]
+    if (newest?.deployment === undefined || settled.get(deviceId) === newest.seq) return
+    // Those before it were settled before this one was opened; what a crash left uncounted, the ticker finds.
+    const [settlement] = settlementsOf(deviceId, { history: [newest] })
+    if (settlement !== undefined) await fleet.settle(settlement)
+    settled.set(deviceId, newest.seq)
+  }
+
+  // A device of the wave that runs the version already will never confirm it: it must not be waited for.
+  async function skip(member: FleetDevice, { id }: Deployment): Promise<void> {
+    if (skipped.get(member.id) === id) return
+    await claimed(member, id, 'skipped')
+    skipped.set(member.id, id)
+  }
+
+  async function claimed(member: FleetDevice, deployment: string, as: 'offered' | 'skipped', signal?: AbortSignal) {
+    const claim = { deployment, device: member.id, deviceVersion: member.version, as, at: clock().toISOString() }
+    try {
+      return await fleet.claim(claim, signal === undefined ? undefined : { signal })
+    } catch (error) {
+      if (isOtaError(error) && error.code === 'FLEET_CONFLICT') view.forget(member.id)
+      throw error
+    }
+  }
+
+  return {
+    settle,
+    async decide(device, record, signal) {
+      await settle(device.id, record)
+      const open = await view.open(signal)
+      const member = await view.member(device, signal)
+      const runs = device.installed?.version
+      const decision = decide(runs === undefined ? member : { ...member, installed: runs }, open)
+      if (decision.is === 'current' && decision.counts && device.installed?.state !== 'pending') await skip(member, decision.deployment)
+      return decision
+    },
+    async claim(device, deployment, reports, signal) {
+      const { id, proof } = deployment
+      const answer = await claimed(await view.member(device, signal), id, 'offered', signal)
+      const place = (attempt: number): Place => ({ deployment: { id, attempt, proof } })
+      if (answer.is === 'taken' || answer.is === 'standing') return place(answer.update.attempt)
+      if (answer.is === 'full') {
+        return { because: [{ code: 'WAVE_FULL', message: `deployment ${id}: every place of the open wave is taken` }] }
+      }
+      if (answer.is === 'not-running') {
+        return { because: [{ code: 'DEPLOYMENT_PAUSED', message: `deployment ${id} does not run` }] }
+      }
+      const { state, attempt, because } = answer.update
+      // What never reports may have lost its download: it is told the same again, and counted once.
+      if (state === 'unobserved' && !reports) return place(attempt)
+      return { because: [{ code: 'UPDATE_ENDED', message: `its update in deployment ${id} has ended as ${state}` }, ...because] }
+    },
+    async standing(device, { deployment }, signal) {
+      const open = await view.open(signal)
+      const member = await view.member(device, signal)
+      const governs = governing(member, open)
+      if (deployment !== undefined && governs?.id === deployment.id) {
+        if (governs.state === 'running') return { is: 'stands', deployment: governs }
+        return { is: 'held', because: [{ code: 'DEPLOYMENT_PAUSED', message: `deployment ${governs.id} is paused` }, ...governs.because] }
+      }
+      const other = governs === undefined ? 'no deployment' : `deployment ${governs.id}`
+      const was = deployment === undefined ? 'none' : `deployment ${deployment.id}`
+      return { is: 'taken', because: [{ code: 'SUPERSEDED', message: `offered in ${was}; ${other} governs the device now` }] }
+    },
+  }
+}

@@ -1,0 +1,139 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Composition } from '../composition.ts'
+import { fail } from '../core-errors.ts'
+import { isOtaError, type Reason } from '../errors.ts'
+import { loadRecord } from '../journey/record-store.ts'
+import { openDeploymentLimit } from '../plugin/fleet-rules.ts'
+import type { Deployment, DeploymentProgress, FleetStore, Lease } from '../plugin/fleet-store.ts'
+import { startOf } from './cohort.ts'
+import { progressOf } from './deployment.ts'
+import { reconcile } from './reconcile.ts'
+import { settlementsOf } from './settlement.ts'
+import { startedWave } from './wave.ts'
+
+/** One look at all deployments. */
+export interface Tick {
+  /** Whether this process drives the deployments. */
+  readonly leads: boolean
+  /** What was done, by deployment. */
+  readonly steps: readonly { readonly deployment: string; readonly do: 'start' | 'pause' | 'stop'; readonly because: readonly Reason[] }[]
+}
+
+/** Drives the deployments of a fleet; any number of processes may have one, and one of them leads. */
+export interface Ticker {
+  tick(signal?: AbortSignal): Promise<Tick>
+  /** Ticks until the signal fires; what fails is tried again at the next tick. */
+  run(signal: AbortSignal): Promise<void>
+}
+
+export interface TickerOptions {
+  /** Who holds the lease: another name for each process. */
+  readonly holder: string
+  /** Milliseconds between two ticks; 1000 where absent. */
+  readonly everyMs?: number
+  /** Milliseconds until another takes over from a process that died; 10000 where absent. */
+  readonly leaseMs?: number
+}
+
+export const leaseName = 'rollout'
+/** Updates looked up per tick and deployment: ends that were journaled by a process that died before it could count them. */
+const lookedUp = 200
+/** An offer this young is nobody's loss yet. */
+const lossMs = 10_000
+/** Milliseconds; a lease must outlive several ticks. */
+const longestMs = 3_600_000
+
+/** @throws `INVALID_OPTIONS` */
+export function createTicker(
+  fleet: FleetStore,
+  { journal, clock, events }: Pick<Composition, 'journal' | 'clock' | 'events'>,
+  { holder, everyMs = 1_000, leaseMs = 10_000 }: TickerOptions,
+): Ticker {
+  for (const [name, value] of Object.entries({ everyMs, leaseMs })) {
+    if (!Number.isInteger(value) || value < 1 || value > longestMs)
+      throw fail('INVALID_OPTIONS', `${name}: expected milliseconds from 1 to ${longestMs}, found ${String(value)}`)
+  }
+  /** Where the look-up of each deployment goes on. */
+  const cursors = new Map<string, string>()
+
+  async function tick(signal?: AbortSignal): Promise<Tick> {
+    const now = clock()
+    const o = signal === undefined ? {} : { signal }
+    const lease = await fleet.lease(leaseName, holder, { now, until: new Date(now.getTime() + leaseMs) }, o)
+    if (lease === undefined) return { leads: false, steps: [] }
+    const steps: Tick['steps'][number][] = []
+    for (const deployment of await fleet.deployments({ limit: openDeploymentLimit }, o)) {
+      await settleLost(deployment, signal)
+      const current = await fleet.deployment(deployment.id, o)
+      const step = current === undefined ? undefined : await drive(current, lease, signal)
+      if (step !== undefined) steps.push({ deployment: deployment.id, ...step })
+    }
+    return { leads: true, steps }
+  }
+
+  async function settleLost({ id, counters }: Deployment, signal: AbortSignal | undefined): Promise<void> {
+    if (counters.offered === 0) {
+      cursors.delete(id)
+      return
+    }
+    const after = cursors.get(id)
+    const query = { deployment: id, state: 'offered', limit: lookedUp, ...(after === undefined ? {} : { after }) } as const
+    const rows = await fleet.updates(query, signal === undefined ? {} : { signal })
+    const before = clock().getTime() - lossMs
+    for (const { device, at } of rows) {
+      if (Date.parse(at) > before) continue
+      const { record } = await loadRecord(journal, device, signal)
+      for (const settlement of settlementsOf(device, record)) if (settlement.deployment === id) await fleet.settle(settlement)
+    }
+    const last = rows.at(-1)
+    if (last === undefined || rows.length < lookedUp) cursors.delete(id)
+    else cursors.set(id, last.device)
+  }
+
+  async function drive(deployment: Deployment, lease: Lease, signal: AbortSignal | undefined) {
+    const now = clock()
+    const step = reconcile(deployment, now)
+    if (step.do === 'hold') return undefined
+    const next =
+      step.do === 'start' ? await nextWave(deployment, step.percent, step.because, now) : ended(deployment, step.do, step.because)
+    if (next === undefined) return undefined
+    const audit = { at: now.toISOString(), by: holder, action: step.do, subject: deployment.id, because: step.because }
+    try {
+      await fleet.changeDeployment(deployment.id, next, { ifVersion: deployment.version, fence: lease, audit, ...(signal && { signal }) })
+    } catch (error) {
+      // Somebody paused or aborted it meanwhile: the next tick looks again.
+      if (isOtaError(error) && error.code === 'FLEET_CONFLICT') return undefined
+      throw error
+    }
+    const { wave } = next
+    events.emit({ type: 'rollout', at: now, deployment: deployment.id, step: step.do, wave, because: step.because })
+    return { do: step.do, because: step.because }
+  }
+
+  async function nextWave(deployment: Deployment, percent: number, because: readonly Reason[], now: Date) {
+    const cohort = await fleet.cohort(deployment.selector, startOf(deployment.id), percent)
+    // Nobody is selected yet: the wave begins with the first device.
+    return cohort.size === 0 ? undefined : startedWave(deployment, cohort, because, now)
+  }
+
+  return {
+    tick,
+    async run(signal) {
+      while (!signal.aborted) {
+        try {
+          await tick(signal)
+        } catch (error) {
+          if (!isOtaError(error)) throw error
+        }
+        await pause(everyMs, undefined, { signal, ref: false }).catch(() => undefined)
+      }
+      // Whoever comes next need not wait for the end of the lease.
+      const now = clock()
+      await fleet.lease(leaseName, holder, { now, until: now }).catch(() => undefined)
+    },
+  }
+}
+
+function ended(deployment: Deployment, how: 'pause' | 'stop', because: readonly Reason[]): DeploymentProgress {
+  return { ...progressOf(deployment), state: how === 'pause' ? 'paused' : 'finished', because }
+}
