@@ -20,6 +20,15 @@ export interface RequestRecord {
 /** `cause` is what was thrown, where something was: for error trackers; its message may name machines. */
 export type OnRequest = (record: RequestRecord, cause?: unknown) => void
 
+/** The route of what was no request. */
+export const malformed = {
+  name: 'malformed',
+  method: 'GET',
+  path: '',
+  answer: () => ({ status: 400, headers: [], length: 0 }),
+  refuse: () => ({ status: 400, headers: [], length: 0 }),
+} as const
+
 const methods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'])
 
 interface Outcome {

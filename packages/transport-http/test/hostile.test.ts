@@ -58,6 +58,40 @@ describe('slow clients', () => {
     },
   )
 
+  test('readers that take nothing and hold all the memory for buffers are cut once somebody waits for it', async () => {
+    const bytes = patterned(32 * 1024 * 1024)
+    const limits = { bufferBytes: 512 * 1024, pressedStallMs: 50 }
+    const { url, records } = await started({ limits }, fakeGateway({ bytes, path: fileOf(bytes), form: 'file' }))
+    const stalled = await Promise.all(Array.from({ length: 40 }, () => wire(url)))
+    for (const client of stalled) {
+      client.socket.pause()
+      client.send(get('/v1/devices/d1/offers/7/images/app'))
+      // One after another, so that each is taken for a fast reader as long as the kernel takes its bytes.
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    const client = await wire(url)
+    client.send(get('/v1/devices/d2/offers/7/images/app'))
+    expect((await client.answer()).body.length).toBe(bytes.length)
+    expect(records.some(({ deviceId, cut }) => deviceId === 'd1' && cut === true)).toBe(true)
+    expect(records.find(({ deviceId }) => deviceId === 'd2')).toMatchObject({ status: 200, bytes: bytes.length })
+    for (const each of [...stalled, client]) each.close()
+  })
+
+  test('a reader that takes a little now and then is not cut while others wait', async () => {
+    const bytes = patterned(8 * 1024 * 1024)
+    const limits = { bufferBytes: 256 * 1024, pressedStallMs: 200 }
+    const { url, records } = await started({ limits }, fakeGateway({ bytes, path: fileOf(bytes), form: 'file' }))
+    const [slow, other] = [await wire(url), await wire(url)]
+    slow.send(get('/v1/devices/d1/offers/7/images/app'))
+    other.send(get('/v1/devices/d2/offers/7/images/app'))
+    const pace = setInterval(() => (slow.socket.isPaused() ? slow.socket.resume() : slow.socket.pause()), 10)
+    expect((await slow.answer()).body.length).toBe(bytes.length)
+    expect((await other.answer()).body.length).toBe(bytes.length)
+    clearInterval(pace)
+    expect(records.filter(({ cut }) => cut === true)).toEqual([])
+    for (const each of [slow, other]) each.close()
+  })
+
   test('a gateway that never answers does not hold a connection for ever, and hears that it need not', async () => {
     const gateway = fakeGateway()
     let aborted = false
@@ -183,6 +217,46 @@ describe('smuggling', () => {
     for (let count = 0; count < 4; count++) statuses.push((await client.answer()).status)
     expect(statuses).toEqual([200, 200, 200, 404])
     client.close()
+  })
+
+  test.each([
+    ['whose answers are awaited by nobody', false, true],
+    ['whose answers are read', true, true],
+    ['whose answers are read and come at once', true, false],
+  ])('requests without end at once, %s, are cut, and few of them worked on', async (_name, reads, takesTime) => {
+    const gateway = fakeGateway()
+    const { checkIn: answered } = gateway
+    let calls = 0
+    // As a journal on a disk: the answer takes a turn of the event loop.
+    gateway.checkIn = async (...args) => {
+      calls += 1
+      if (takesTime) await new Promise((resolve) => setImmediate(resolve))
+      return answered(...args)
+    }
+    const { url, records } = await started({}, gateway)
+    const client = await wire(url)
+    if (!reads) client.socket.pause()
+    client.send(Buffer.concat(Array.from({ length: 2_000 }, () => post(checkIn, '{}'))))
+    client.socket.resume()
+    await client.closed()
+    expect(calls).toBe(17)
+    expect(records.filter(({ code }) => code === 'TOO_MANY_AT_ONCE')).toMatchObject([{ route: 'malformed', status: 429, cut: true }])
+  })
+
+  test('requests that wait for their turn are bounded however they came', async () => {
+    const gateway = fakeGateway()
+    let calls = 0
+    gateway.checkIn = async () => {
+      calls += 1
+      return new Promise(() => {})
+    }
+    const { url, records } = await started({}, gateway)
+    const client = await wire(url)
+    const drip = setInterval(() => client.send(post(checkIn, '{}')), 2)
+    await client.closed()
+    clearInterval(drip)
+    expect(calls).toBe(17)
+    expect(records[0]).toMatchObject({ route: 'malformed', status: 429, code: 'TOO_MANY_AT_ONCE', cut: true })
   })
 
   test('a request target in absolute form is answered as one in origin form', async () => {

@@ -6,6 +6,8 @@ export interface BufferPool {
   give(buffer: Buffer): void
   /** Gives up a buffer that a broken connection may still read: it is counted out and left to the collector. */
   drop(buffer: Buffer): void
+  /** Whether somebody waits for memory. */
+  readonly isSpent: boolean
   /** Bytes that exist now, taken or idle. */
   readonly bytes: number
   /** Bytes that somebody has taken and not given back. */
@@ -46,6 +48,9 @@ export function createBufferPool(limitBytes: number): BufferPool {
   }
 
   return {
+    get isSpent() {
+      return waiting.length > 0
+    },
     get bytes() {
       return bytes
     },

@@ -2,11 +2,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { closeHttpBody } from '../body.ts'
 import type { HttpBody, HttpResponse } from '../http-message.ts'
 import type { HttpService } from '../http-service.ts'
-import { recordRequest } from '../request-record.ts'
+import { malformed, recordRequest } from '../request-record.ts'
 import { type BufferPool, createBufferPool } from './buffer-pool.ts'
 import { NodeRequest } from './node-request.ts'
 import { type OpenedBody, openBody } from './opened-body.ts'
 import { createOutlet } from './outlet.ts'
+import { createPipelineGuard } from './pipeline-guard.ts'
 import { sendBody } from './send-body.ts'
 import { createStallGuard } from './stall-guard.ts'
 
@@ -25,6 +26,9 @@ export interface NodeAdapter {
 /** Bytes of a body that the kernel takes at once, so that there is nothing to watch. */
 const smallLimit = 64 * 1024
 
+/** How a connection is recorded that sent more requests than may wait. */
+const tooManyAtOnce = { status: 429, durationMs: 0, bytes: 0, code: 'TOO_MANY_AT_ONCE', cut: true } as const
+
 interface Exchange {
   readonly request: NodeRequest
   readonly outgoing: ServerResponse
@@ -35,7 +39,10 @@ interface Exchange {
 export function createNodeAdapter(service: HttpService): NodeAdapter {
   const { limits, onRequest } = service
   const pool = createBufferPool(limits.bufferBytes)
-  const guard = createStallGuard(limits)
+  const guard = createStallGuard(limits, () => pool.isSpent)
+  const pipeline = createPipelineGuard(limits.pipelined, () => {
+    if (onRequest !== undefined) recordRequest(onRequest, 'OTHER', { route: malformed, deviceId: undefined }, tooManyAtOnce)
+  })
   let draining = false
 
   function serve(incoming: IncomingMessage, outgoing: ServerResponse, next?: () => void, beforeBody?: () => void): void {
@@ -44,6 +51,7 @@ export function createNodeAdapter(service: HttpService): NodeAdapter {
       next()
       return
     }
+    if (!pipeline.admits(incoming, outgoing)) return
     const exchange = { request, outgoing, started: onRequest === undefined ? 0 : performance.now() }
     service
       .answer(request)

@@ -15,7 +15,10 @@ export interface Outlet {
 
 /** `res` has its head written or queued. */
 export function createOutlet(res: ServerResponse, guard: StallGuard): Outlet {
-  const watch = guard.watch(() => res.destroy())
+  const watch = guard.watch(
+    () => res.destroy(),
+    () => unsentBytes(res),
+  )
   let open = !res.destroyed && !res.closed
   let bytes = 0
   let settle: ((handedOver: boolean) => void) | undefined
@@ -53,4 +56,9 @@ export function createOutlet(res: ServerResponse, guard: StallGuard): Outlet {
       })
     },
   }
+}
+
+/** Bytes that the kernel has not taken; node tells whole writes only, its handle tells more. */
+function unsentBytes({ socket }: ServerResponse): number {
+  return (socket as { readonly _handle?: { readonly writeQueueSize?: number } | null } | null)?._handle?.writeQueueSize ?? 0
 }
