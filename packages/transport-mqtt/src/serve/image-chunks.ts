@@ -1,5 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises'
-import { type Body, type ByteStream, concat, type FileRange } from '@reflash/core'
+import { aborted, type Body, type ByteStream, concat, type FileRange } from '@reflash/core'
 import { fail } from '../mqtt-errors.ts'
 import { hasBit } from '../wire/bitmap.ts'
 import { chunkFrame, chunkHeadBytes, sealChunk } from '../wire/chunk.ts'
@@ -12,15 +12,30 @@ interface Frame {
 }
 
 /**
- * Makes the chunks of a request from the bytes of the image that it asks for.
- * @throws `IMAGE_NOT_READ`
+ * The chunks of a request from the bytes of the image that it asks for, each as soon as its bytes are there.
+ * @throws `IMAGE_NOT_READ`, `ABORTED`
  */
-export async function imageChunks(body: Body, request: ImageRequest): Promise<readonly Uint8Array[]> {
-  const frames = framesOf(request)
-  if (body instanceof Uint8Array) fill(frames, body, request)
-  else if (isFile(body)) await readInto(frames, body)
-  else fill(frames, await whole(body, request), request)
-  return frames.map(({ at, frame }) => sealChunk(frame, request.re, request.offset + at))
+export async function* imageChunks(body: Body, request: ImageRequest, signal: AbortSignal): AsyncIterable<Uint8Array> {
+  const sealed = ({ at, frame }: Frame): Uint8Array => sealChunk(frame, request.re, request.offset + at)
+  if (body instanceof Uint8Array || isFile(body)) {
+    const frames = framesOf(request)
+    if (body instanceof Uint8Array) fill(frames, body, request)
+    else await readInto(frames, body)
+    for (const frame of frames) yield sealed(frame)
+    return
+  }
+  let index = 0
+  for await (const bytes of inChunks(body, request, signal)) {
+    const at = index * request.chunkBytes
+    if (!hasBit(request.have, index)) yield sealed({ at, frame: framed(bytes) })
+    index += 1
+  }
+}
+
+function framed(bytes: Uint8Array): Uint8Array {
+  const frame = chunkFrame(bytes.length)
+  frame.set(bytes, chunkHeadBytes)
+  return frame
 }
 
 function framesOf({ length, chunkBytes, have }: ImageRequest): readonly Frame[] {
@@ -37,15 +52,48 @@ function fill(frames: readonly Frame[], bytes: Uint8Array, { length }: ImageRequ
   for (const { at, frame } of frames) frame.set(bytes.subarray(at, at + frame.length - chunkHeadBytes), chunkHeadBytes)
 }
 
-async function whole(stream: ByteStream, { length }: ImageRequest): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of stream) {
-    chunks.push(chunk)
-    size += chunk.length
-    if (size > length) throw unread(`${length} bytes`, 'more')
+/** A stream cut into the chunks of a request. What comes behind them is not read. */
+async function* inChunks(stream: ByteStream, { length, chunkBytes }: ImageRequest, signal: AbortSignal): ByteStream {
+  const parts: Uint8Array[] = []
+  let held = 0
+  let left = length
+  for await (const part of untilAborted(stream, signal)) {
+    parts.push(part.subarray(0, left - held))
+    held += Math.min(part.length, left - held)
+    while (held >= Math.min(chunkBytes, left)) {
+      const whole = concat(parts.splice(0), held)
+      const chunk = whole.subarray(0, Math.min(chunkBytes, left))
+      yield chunk
+      left -= chunk.length
+      held -= chunk.length
+      if (left === 0) return
+      if (held > 0) parts.push(whole.subarray(chunk.length))
+    }
   }
-  return concat(chunks, size)
+  throw unread(`${length} bytes`, String(length - left + held))
+}
+
+/** A source that has stalled is left where it is. */
+async function* untilAborted(stream: ByteStream, signal: AbortSignal): ByteStream {
+  const source = stream[Symbol.asyncIterator]()
+  const left = Promise.withResolvers<never>()
+  const leave = (): void => left.reject(aborted(signal))
+  left.promise.catch(() => undefined)
+  if (signal.aborted) leave()
+  signal.addEventListener('abort', leave, { once: true })
+  try {
+    for (;;) {
+      const step = await Promise.race([source.next(), left.promise])
+      if (step.done) return
+      yield step.value
+    }
+  } finally {
+    signal.removeEventListener('abort', leave)
+    const ended = source.return?.()
+    // A generator that waits ends when it goes on, and that may be never.
+    if (signal.aborted) Promise.resolve(ended).catch(() => undefined)
+    else await ended
+  }
 }
 
 async function readInto(frames: readonly Frame[], { path, offset }: FileRange): Promise<void> {

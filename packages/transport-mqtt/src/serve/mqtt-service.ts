@@ -69,8 +69,7 @@ export function createMqttService({ gateway, authenticators, line, topics, limit
       const { seq, component, offset, length } = request
       const { body } = await gateway.read(who, seq, component, { offset, length, signal })
       let bytes = 0
-      for (const chunk of await imageChunks(body, request)) {
-        if (signal.aborted) break
+      for await (const chunk of imageChunks(body, request, signal)) {
         await line.publish(topics.down(deviceId, 'image'), chunk, { qos: 0 })
         bytes += chunk.length - chunkHeadBytes
       }

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { crc32, type Digest, isDigest } from '@reflash/core'
+import { coreError, crc32, type Digest, isDigest } from '@reflash/core'
 import { fail } from '../mqtt-errors.ts'
 
 /** What `JSON.parse` has made of one object. */
@@ -49,8 +49,11 @@ function separators(text: string): number {
   return text.replace(/"[^"\\]*(?:\\.[^"\\]*)*"/g, '').split(':').length - 1
 }
 
+/** @throws `TOO_LARGE` */
 export function encodeJson(value: object): Uint8Array {
-  return Buffer.from(JSON.stringify(value))
+  const bytes = Buffer.from(JSON.stringify(value))
+  if (bytes.length <= jsonLimitBytes) return bytes
+  throw coreError('TOO_LARGE', `message: expected at most ${jsonLimitBytes} bytes of JSON, found ${bytes.length}`)
 }
 
 /**
@@ -59,12 +62,14 @@ export function encodeJson(value: object): Uint8Array {
  *   off  size  field
  *     0     4  CRC-32 of all that follows, big endian
  *     4     n  one JSON object
+ *
+ * @throws `TOO_LARGE`
  */
 export function sealJson(value: object): Uint8Array {
-  const text = Buffer.from(JSON.stringify(value))
+  const text = encodeJson(value)
   const sealed = Buffer.allocUnsafe(4 + text.length)
   sealed.writeUInt32BE(crc32(text), 0)
-  text.copy(sealed, 4)
+  sealed.set(text, 4)
   return sealed
 }
 
