@@ -1,4 +1,13 @@
-import { type ByteStream, type CallOptions, coreError, type Descriptor, parseDigest, parseReference, type Registry } from '@reflash/core'
+import {
+  type ByteStream,
+  type CallOptions,
+  coreError,
+  type Descriptor,
+  parseDigest,
+  parseReference,
+  type Registry,
+  throwIfAborted,
+} from '@reflash/core'
 import {
   fetchFromLayout,
   isLayout,
@@ -52,13 +61,16 @@ export function ociRegistry(options: OciRegistryOptions = {}): OciRegistry {
     },
     async *tags(repository: string, { signal }: CallOptions = {}) {
       checkOpen()
-      yield* isLayout(repository) ? tagsInLayout(repository, signal) : listTags(client, client.repository(repository), signal)
+      const tags = isLayout(repository) ? tagsInLayout(repository, signal) : listTags(client, client.repository(repository), signal)
+      yield* whileHere(tags, signal)
     },
     async *referrers(repository: string, subject: Descriptor, options: CallOptions & { readonly artifactType?: string } = {}) {
       checkOpen()
       checkDescriptor(subject)
-      if (isLayout(repository)) yield* referrersInLayout(repository, subject, settings, options)
-      else yield* listReferrers(client, client.repository(repository), subject, options)
+      const referrers = isLayout(repository)
+        ? referrersInLayout(repository, subject, settings, options)
+        : listReferrers(client, client.repository(repository), subject, options)
+      yield* whileHere(referrers, options.signal)
     },
     async push(repository: string, descriptor: Descriptor, open: () => ByteStream, { signal }: CallOptions = {}) {
       checkOpen()
@@ -84,4 +96,12 @@ function checkDescriptor({ digest, size }: Descriptor): void {
   parseDigest(digest)
   if (Number.isSafeInteger(size) && size >= 0) return
   throw coreError('INVALID_DESCRIPTOR', `size: expected bytes as an integer from 0 to 2^53-1, found ${String(size)}`)
+}
+
+/** A list ends for a reader who leaves in its middle, also where a whole page of it is here. */
+async function* whileHere<T>(items: AsyncIterable<T>, signal: AbortSignal | undefined): AsyncIterable<T> {
+  for await (const item of items) {
+    throwIfAborted(signal)
+    yield item
+  }
 }

@@ -9,7 +9,7 @@ import { brokenLineRules } from './target/broken-line.ts'
 import { drivingRules } from './target/driving.ts'
 import { flashRules } from './target/flash-driver.ts'
 import { inspectRules } from './target/inspecting.ts'
-import { planRules } from './target/planning.ts'
+import { planRules, targetCloseRules } from './target/planning.ts'
 import { wrongImageRules } from './target/wrong-images.ts'
 
 /** Which image runs: one of the two that the suite works with, another one, or none. */
@@ -67,6 +67,7 @@ export const targetRules: Suite<TargetInstance> = Object.freeze({
     ...inspectRules,
     ...planRules,
     ...closeRules<TargetInstance, unknown>('target'),
+    ...targetCloseRules,
     ...(['flash', 'agent'] as const).flatMap((kind) => [
       ...drivingRules(kind),
       ...(kind === 'flash' ? flashRules : agentRules),

@@ -85,11 +85,15 @@ export function memoryRegistry(): MemoryRegistry {
       enter('tags', repository, options?.signal)
       const found = repositories.get(repository)
       if (found === undefined) throw fail('NOT_FOUND', `expected repository ${repository}, found none`)
-      yield* found.tags.keys()
+      for (const tag of found.tags.keys()) {
+        throwIfAborted(options?.signal)
+        yield tag
+      }
     },
     async *referrers(repository, subject, options) {
       enter('referrers', formatReference({ repository, digest: subject.digest }), options?.signal)
       for (const descriptor of referrersOf(repositories.get(repository), subject.digest)) {
+        throwIfAborted(options?.signal)
         if (options?.artifactType === undefined || descriptor.artifactType === options.artifactType) yield descriptor
       }
     },

@@ -68,6 +68,13 @@ async function* longChunks(stream: ByteStream): ByteStream {
   for await (const chunk of stream) if (chunk.length >= 64) yield chunk
 }
 
+async function* upToEmpty(stream: ByteStream): ByteStream {
+  for await (const chunk of stream) {
+    if (chunk.length === 0) return
+    yield chunk
+  }
+}
+
 async function* upToBreak(stream: ByteStream): ByteStream {
   try {
     yield* stream
@@ -155,6 +162,11 @@ export const drivingMutants = (mutant: Make): readonly Mutant[] => [
     'loses chunks of less than 64 bytes',
     delivering(({ open }) => ({ open: (range) => longChunks(open(range)) })),
   ),
+  mutant(
+    'slow-image',
+    'takes an empty chunk for the end',
+    delivering(({ open }) => ({ open: (range) => upToEmpty(open(range)) })),
+  ),
   mutant('progress', 'counts every byte twice', ({ deliver }) => ({
     deliver: (plan, image, port, context) =>
       deliver(plan, image, port, { ...context, progress: (done, total) => context.progress?.(done * 2, total) }),
@@ -170,6 +182,30 @@ export const drivingMutants = (mutant: Make): readonly Mutant[] => [
       install: (plan, port, context) => install(plan, last ?? port, context),
     }
   }),
+  mutant('two-writers', 'stays locked by two who deliver at once', ({ deliver }) => {
+    const busy = new WeakSet<object>()
+    const locked = new WeakSet<object>()
+    return {
+      deliver: async (plan, image, port, context) => {
+        if (busy.has(port)) locked.add(port)
+        if (locked.has(port)) throw coreError('DEVICE_BUSY', 'expected a device that nobody drives, found it locked')
+        busy.add(port)
+        try {
+          return await deliver(plan, image, port, context)
+        } finally {
+          busy.delete(port)
+        }
+      },
+    }
+  }),
+  mutant('abort-after', 'goes back when its caller leaves after the installation', ({ install, rollback }) => ({
+    install: async (plan, port, context) => {
+      const observed = await install(plan, port, context)
+      const goBack = (): void => void rollback?.(plan, port, { ...context, signal: new AbortController().signal })
+      context.signal.addEventListener('abort', goBack, { once: true })
+      return observed
+    },
+  })),
   mutant('abort-before', 'looks at a device for a caller who has left', ({ probe }) => ({
     probe: (port, context) => probe(port, { ...context, signal: new AbortController().signal }),
   })),

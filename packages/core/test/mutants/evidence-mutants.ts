@@ -1,9 +1,9 @@
-import type { AppraiseContext, AttestationResult, Evidence, EvidenceVerifier } from '@reflash/core'
+import { type AppraiseContext, type AttestationResult, coreError, type Evidence, type EvidenceVerifier } from '@reflash/core'
 import { evidenceVerifierRules } from '@reflash/core/conformance'
 import { closing } from '../support/closing.ts'
 import { rightEvidence } from '../support/right-plugins.ts'
 import { type EvidenceHabits, evidenceKey, evidenceVerifier, rightHabits } from '../support/signed-evidence.ts'
-import { type Mutant, type MutantTable, mutantsOf } from './mutant.ts'
+import { briefMs, type Mutant, type MutantTable, mutantsOf, turn } from './mutant.ts'
 
 const { plugin, options, common } = mutantsOf(evidenceVerifierRules, rightEvidence)
 
@@ -76,6 +76,21 @@ const appraisals: readonly Mutant[] = [
       return result
     },
   })),
+  plugin('again', 'refuses evidence that is being looked at', ({ appraise }) => {
+    const running = new Set<string>()
+    return {
+      appraise: async (evidence, context) => {
+        const key = Buffer.from(evidence.body).toString('base64')
+        if (running.has(key)) throw coreError('EVIDENCE_REFUSED', 'expected evidence that nobody looks at, found a copy of it')
+        running.add(key)
+        try {
+          return await appraise(evidence, context)
+        } finally {
+          running.delete(key)
+        }
+      },
+    }
+  }),
   plugin('several', 'takes the nonce of the last caller for that of all', ({ appraise }) => {
     let last: AppraiseContext | undefined
     return {
@@ -134,6 +149,53 @@ const hostile: readonly Mutant[] = [
       return appraise(evidence, context)
     },
   })),
+  plugin('slow', 'waits two turns for its state', ({ appraise }) => ({
+    appraise: async (evidence, context) => {
+      const late = turn()
+        .then(turn)
+        .then(() => {
+          throw coreError('JOURNAL_UNAVAILABLE', 'expected an answer of the state, found none')
+        })
+      late.catch(() => undefined)
+      await Promise.race([context.state.get('known', { signal: context.signal }), late])
+      return appraise(evidence, context)
+    },
+  })),
+  plugin(
+    'abort-during',
+    'waits for its state, whoever leaves',
+    ({ appraise }) => ({
+      appraise: async (evidence, context) => {
+        if (!context.signal.aborted) await context.state.get('known')
+        return appraise(evidence, context)
+      },
+    }),
+    briefMs,
+  ),
+  plugin('abort-after', 'takes a result back when its caller leaves', ({ appraise }) => ({
+    appraise: async (evidence, context) => {
+      const result = { ...(await appraise(evidence, context)) }
+      const takeBack = (): void => void Object.assign(result, { tier: 'none' })
+      context.signal.addEventListener('abort', takeBack, { once: true })
+      return result
+    },
+  })),
+  plugin('closed', 'says after it was closed what it said last', ({ appraise, close }) => {
+    let last: AttestationResult | undefined
+    let isClosed = false
+    return {
+      appraise: async (evidence, context) => {
+        const { nonce, purpose, deviceId } = context
+        if (isClosed && last !== undefined) return { ...last, nonce, purpose, deviceId }
+        last = await appraise(evidence, context)
+        return last
+      },
+      close: async () => {
+        isClosed = true
+        await close?.()
+      },
+    }
+  }),
   plugin('abort', 'appraises for a caller who has left', ({ appraise }) => ({
     appraise: (evidence, context) => appraise(evidence, { ...context, signal: new AbortController().signal }),
   })),

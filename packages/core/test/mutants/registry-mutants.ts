@@ -10,6 +10,7 @@ import {
   mediaTypes,
   type Registry,
   streamOf,
+  throwIfAborted,
 } from '@reflash/core'
 import { registryRules } from '@reflash/core/conformance'
 import { memoryRegistry } from '@reflash/core/testing'
@@ -339,6 +340,12 @@ const leaving: readonly Mutant[] = [
       const { signal, ...rest } = given ?? {}
       if (signal?.aborted) return fetch(repository, descriptor, given)
       return fetch(repository, descriptor, rest)
+    },
+  })),
+  plugin('abort-list', 'looks once whether its reader has left, at the beginning of a list', ({ tags }) => ({
+    async *tags(repository, given) {
+      throwIfAborted(given?.signal)
+      yield* tags(repository)
     },
   })),
   plugin(

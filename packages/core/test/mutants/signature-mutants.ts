@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import {
+  type ByteStream,
   type Check,
   collect,
   coreError,
@@ -87,11 +88,24 @@ const results: readonly Mutant[] = [
       return count > 1 ? { ...result, checks: [failed] } : result
     }),
   ),
+  plugin('any-order', 'reads two signatures at most', ({ verify }) => ({
+    verify: (subject, context) => verify(subject, { ...context, from: { ...context.from, referrers: firstTwoOf(context.from) } }),
+  })),
   plugin('no-referrers', 'passes what it cannot look for', ({ verify }) => ({
     verify: async (subject, context) =>
       context.from.referrers === undefined ? { covers: 'manifest', checks: [passed] } : verify(subject, context),
   })),
 ]
+
+/** Lists two referrers. */
+const firstTwoOf = ({ referrers }: VerifyContext['from']): NonNullable<typeof referrers> =>
+  async function* (repository, subject, options) {
+    let count = 0
+    for await (const one of referrers?.(repository, subject, options) ?? []) {
+      if (++count > 2) return
+      yield one
+    }
+  }
 
 /** A verifier with one habit that is wrong. */
 const habit = (rule: string, wrong: string, habits: Partial<SignatureHabits>, timeoutMs?: number): Mutant =>
@@ -165,6 +179,34 @@ const failures: readonly Mutant[] = [
     },
     briefMs,
   ),
+  habit('slow', 'takes an empty chunk for the end', {
+    content: (repository, descriptor, limitBytes, context) => {
+      const { from } = context
+      const fetch: typeof from.fetch = async (...args) => upToEmpty(await from.fetch(...args))
+      return rightHabits.content(repository, descriptor, limitBytes, { ...context, from: { ...from, fetch } })
+    },
+  }),
+  plugin('abort-after', 'forgets a signature when the caller who asked for it leaves', ({ verify }) => {
+    const forgotten = new Set<string>()
+    return {
+      verify: async (subject, context) => {
+        if (forgotten.has(subject.root.digest)) return { covers: 'manifest', checks: [failed] }
+        const result = await verify(subject, context)
+        context.signal.addEventListener('abort', () => void forgotten.add(subject.root.digest), { once: true })
+        return result
+      },
+    }
+  }),
+  plugin('closed', 'passes everything after it was closed', ({ verify, close }) => {
+    let isClosed = false
+    return {
+      verify: async (subject, context) => (isClosed ? { covers: 'root', checks: [passed] } : verify(subject, context)),
+      close: async () => {
+        isClosed = true
+        await close?.()
+      },
+    }
+  }),
   plugin('abort-before', 'verifies for a caller who has left', ({ verify }) => ({
     verify: (subject, context) => verify(subject, context.signal.aborted ? { ...context, signal: new AbortController().signal } : context),
   })),
@@ -178,6 +220,13 @@ const failures: readonly Mutant[] = [
     briefMs,
   ),
 ]
+
+async function* upToEmpty(stream: ByteStream): ByteStream {
+  for await (const chunk of stream) {
+    if (chunk.length === 0) return
+    yield chunk
+  }
+}
 
 export const signatureMutants: MutantTable = {
   suite: signatureVerifierRules.kind,

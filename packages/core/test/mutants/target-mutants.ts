@@ -38,6 +38,18 @@ const images: readonly Mutant[] = [
       },
     })),
   ),
+  plugin(
+    'inspect-slow',
+    'takes an empty chunk for the end',
+    inspecting(({ open }) => ({
+      async *open(range) {
+        for await (const chunk of open(range)) {
+          if (chunk.length === 0) return
+          yield chunk
+        }
+      },
+    })),
+  ),
   plugin('inspect-bad', 'takes nothing for an image', ({ inspect }) => ({
     inspect: async (image, context) => (image.descriptor.size === 0 ? { size: 0, facts: null } : inspect(image, context)),
   })),
@@ -118,10 +130,23 @@ const plans: readonly Mutant[] = [
   })),
 ]
 
+const ends: readonly Mutant[] = [
+  plugin('closed', 'takes everything for an image after it was closed', ({ inspect, close }) => {
+    let isClosed = false
+    return {
+      inspect: async (image, context) => (isClosed ? { size: image.descriptor.size, facts: null } : inspect(image, context)),
+      close: async () => {
+        isClosed = true
+        await close?.()
+      },
+    }
+  }),
+]
+
 export const targetMutants: MutantTable = {
   suite: targetRules.kind,
   rules: targetRules.rules.map(({ id }) => id),
-  mutants: [...common('inspect'), ...images, ...plans, ...flashMutants, ...agentMutants],
+  mutants: [...common('inspect'), ...images, ...plans, ...ends, ...flashMutants, ...agentMutants],
   unbroken: {
     'target/agent/deliver-only':
       'an agent that activates in a delivery is seen by target/agent/deliver, because a device in memory starts at once what is activated',

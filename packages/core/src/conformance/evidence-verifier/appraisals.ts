@@ -64,6 +64,13 @@ export const evidenceAppraisalRules: readonly EvidenceRule[] = [
     deepStrictEqual([...context.nonce], [...challenge.nonce], 'expected the nonce as it was')
     ok(result.nonce.length > 0)
   }),
+  rule('again', 'says the same of the same, however often it is asked, also at the same time', async ({ plugin, issue }) => {
+    const challenge = challengeOf()
+    const evidence = await issue(challenge)
+    const context = appraisalOf(challenge)
+    const first = await affirms('the first time', plugin, evidence, context)
+    for (const result of await Promise.all([1, 2, 3].map(() => affirms('again', plugin, evidence, context)))) deepStrictEqual(result, first)
+  }),
   rule('several', 'keeps appraisals apart that run at the same time', async ({ plugin, issue }) => {
     const challenges = [1, 2, 3, 4].map((seed) =>
       challengeOf({ deviceId: `device-${seed}`, nonce: new Uint8Array(32).fill(seed), measurements: measurementsOf(seed) }),

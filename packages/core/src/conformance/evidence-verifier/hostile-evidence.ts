@@ -1,12 +1,16 @@
-import { deepStrictEqual } from 'node:assert/strict'
+import { deepStrictEqual, notStrictEqual } from 'node:assert/strict'
 import { coreErrors, fail } from '../../core-errors.ts'
-import type { Evidence } from '../../plugin/evidence-verifier.ts'
+import type { AppraiseContext, Evidence } from '../../plugin/evidence-verifier.ts'
+import type { CallOptions } from '../../plugin/plugin.ts'
+import { memoryJournal } from '../../testing/memory-journal.ts'
 import { damaged, sampleBytes } from '../content.ts'
 import type { EvidenceRule, EvidenceVerifierInstance } from '../evidence-verifier-suite.ts'
 import { closeRules } from '../plugin-rules.ts'
-import { otaError, refused } from '../refusal.ts'
-import { within } from '../within.ts'
+import { otaError, refused, survives } from '../refusal.ts'
+import { nextTurn, within } from '../within.ts'
 import { affirms, appraisalOf, appraised, challengeOf, denies, rule } from './evidence-rule.ts'
+
+const refusals = ['rejected', 'invalid', 'unsupported'] as const
 
 /** Flipped bits, one evidence each; spread over the whole where there are more. */
 const flips = 64
@@ -100,5 +104,74 @@ export const evidenceHostileRules: readonly EvidenceRule[] = [
     )
     await affirms('the next', plugin, evidence, appraisalOf(challenge))
   }),
+  rule('slow', 'waits for a state that takes its time', async ({ plugin, issue }, { stepMs }) => {
+    const challenge = challengeOf()
+    const { get, put } = memoryJournal()
+    const state: AppraiseContext['state'] = {
+      get: async (...args) => {
+        await nextTurn(5)
+        return get(...args)
+      },
+      put: async (...args) => {
+        await nextTurn(5)
+        return put(...args)
+      },
+    }
+    const evidence = await issue(challenge)
+    await within(stepMs, 'appraise', affirms('good evidence', plugin, evidence, appraisalOf(challenge, { state })))
+  }),
+  rule('abort-during', 'leaves a state that hangs when its caller leaves', async ({ plugin, issue }, { stepMs }) => {
+    const challenge = challengeOf()
+    const evidence = await issue(challenge)
+    const controller = new AbortController()
+    const { signal } = controller
+    // As a journal does that heeds the signal which it is given.
+    const hang = (options?: CallOptions): Promise<never> =>
+      new Promise((_, reject) => {
+        options?.signal?.addEventListener('abort', () => reject(fail('ABORTED', 'the caller cancelled')), { once: true })
+      })
+    const state = {
+      get: (_: string, options?: CallOptions) => hang(options),
+      put: (_: string, __: unknown, options: CallOptions) => hang(options),
+    }
+    const call = survives('appraise', { fault: 'aborted' }, () => plugin.appraise(evidence, appraisalOf(challenge, { signal, state })))
+    await nextTurn(2)
+    controller.abort()
+    await within(stepMs, 'appraise whose caller has left', call)
+    await affirms('the next', plugin, evidence, appraisalOf(challenge))
+  }),
+  rule('abort-after', 'stands by what it said when its caller leaves later', async ({ plugin, issue }) => {
+    const challenge = challengeOf()
+    const evidence = await issue(challenge)
+    const controller = new AbortController()
+    const context = appraisalOf(challenge, { signal: controller.signal })
+    const before = await affirms('good evidence', plugin, evidence, context)
+    const copy = structuredClone(before)
+    controller.abort()
+    await nextTurn()
+    deepStrictEqual(before, copy, 'expected the result as it was')
+    await affirms('the next', plugin, evidence, appraisalOf(challenge))
+  }),
   ...closeRules<EvidenceVerifierInstance, unknown>('evidence-verifier'),
+  rule(
+    'closed',
+    'affirms nothing after it was closed that it would not have affirmed before, and does not hang',
+    async ({ plugin, issue }, { stepMs }) => {
+      const challenge = challengeOf()
+      const evidence = await issue(challenge)
+      await affirms('good evidence before close()', plugin, evidence, appraisalOf(challenge))
+      await within(stepMs, 'close()', plugin.close?.())
+      const context = appraisalOf(challenge)
+      const late = survives('appraise after close()', { fault: ['unavailable', 'invalid', 'aborted'] }, () =>
+        plugin.appraise(evidence, context),
+      )
+      await within(stepMs, 'appraise after close()', late)
+      const other = appraisalOf({ ...challenge, nonce: sampleBytes(32, 78) })
+      const wrong = survives('appraise after close()', { fault: [...refusals, 'unavailable', 'aborted'] }, () =>
+        plugin.appraise(evidence, other),
+      )
+      notStrictEqual((await within(stepMs, 'appraise after close()', wrong))?.tier, 'affirming', 'another nonce after close()')
+    },
+    { what: 'close()', has: ({ plugin }) => plugin.close !== undefined },
+  ),
 ]

@@ -48,6 +48,34 @@ export const registryAbortRules: readonly RegistryRule[] = [
     await within(stepMs, 'the rest of the stream', rest)
     expectBytes('a whole stream after that', await fetched(plugin, repositories[0], one.layer.descriptor), one.layer.bytes)
   }),
+  rule(
+    'abort-list',
+    'ends a list in its middle when its reader leaves',
+    async (instance) => {
+      const { plugin, repositories } = instance
+      const one = sample(1)
+      await storeSample(instance, one, '1.0.0')
+      for (const seed of [2, 3, 4]) await storeSample(instance, sample(seed, { subject: one.manifest.descriptor }), `${seed}.0.0`)
+      const { tags, referrers } = plugin
+      const lists: Readonly<Record<string, ((signal: AbortSignal) => AsyncIterable<unknown>) | undefined>> = {
+        tags: tags && ((signal) => tags(repositories[0], { signal })),
+        referrers: referrers && ((signal) => referrers(repositories[0], one.manifest.descriptor, { signal })),
+      }
+      for (const [name, list] of Object.entries(lists)) {
+        if (list === undefined) continue
+        const controller = new AbortController()
+        let count = 0
+        await refused(name, { fault: 'aborted' }, async () => {
+          for await (const _ of list(controller.signal)) {
+            count += 1
+            controller.abort()
+          }
+        })
+        strictEqual(count, 1, `${name}: expected nothing more for a reader who has left`)
+      }
+    },
+    { what: 'tags() or referrers()', has: ({ plugin }) => plugin.tags !== undefined || plugin.referrers !== undefined },
+  ),
   rule('abort-calls', 'ends every call that runs when its caller leaves', async (instance, { stepMs }) => {
     const { plugin, repositories } = instance
     await storeSample(instance, sample(1), '1.0.0')

@@ -1,11 +1,11 @@
-import { notStrictEqual, ok, strictEqual } from 'node:assert/strict'
+import { deepStrictEqual, notStrictEqual, ok, strictEqual } from 'node:assert/strict'
 import { fail } from '../../core-errors.ts'
 import { memoryJournal } from '../../testing/memory-journal.ts'
-import { contextOf } from '../content.ts'
+import { contextOf, gather } from '../content.ts'
 import { closeRules } from '../plugin-rules.ts'
 import { refused } from '../refusal.ts'
 import type { SignatureRule, SignatureVerifierInstance } from '../signature-verifier-suite.ts'
-import { endlessSource, stalledSource } from '../sources.ts'
+import { endlessSource, slowSource, stalledSource } from '../sources.ts'
 import { until, within } from '../within.ts'
 import { type From, fromOf, judged, rule, shelf, subjectOf } from './signature-rule.ts'
 
@@ -66,6 +66,17 @@ export const signatureFailureRules: readonly SignatureRule[] = [
     const { is } = await within(stepMs, 'verify', judged(plugin, subjectOf(first), from))
     notStrictEqual(is, 'passed')
   }),
+  rule('slow', 'waits for content that comes a little at a time, and at times nothing', async ({ plugin, sign }, { stepMs }) => {
+    const { registry, repository, first } = shelf()
+    await sign(registry, repository, first)
+    const honest = fromOf(registry)
+    const from: From = {
+      ...honest,
+      fetch: async (name, descriptor, options) =>
+        slowSource(await gather('content', await honest.fetch(name, descriptor, options)), 50).open(),
+    }
+    strictEqual((await within(stepMs, 'verify', judged(plugin, subjectOf(first), from))).is, 'passed')
+  }),
   rule('abort-before', 'asks nothing for a caller who has left', async ({ plugin, sign }) => {
     const { registry, repository, first } = shelf()
     await sign(registry, repository, first)
@@ -91,5 +102,28 @@ export const signatureFailureRules: readonly SignatureRule[] = [
     )
     strictEqual((await judged(plugin, subjectOf(first), fromOf(registry))).is, 'passed', 'the next caller')
   }),
+  rule('abort-after', 'stands by what it said when its caller leaves later', async ({ plugin, sign }) => {
+    const { registry, repository, first } = shelf()
+    await sign(registry, repository, first)
+    const controller = new AbortController()
+    const before = await judged(plugin, subjectOf(first), fromOf(registry), controller.signal)
+    strictEqual(before.is, 'passed', 'before the caller leaves')
+    controller.abort()
+    deepStrictEqual(await judged(plugin, subjectOf(first), fromOf(registry)), before, 'the next caller')
+  }),
   ...closeRules<SignatureVerifierInstance, unknown>('signature-verifier'),
+  rule(
+    'closed',
+    'passes nothing after it was closed that it would not have passed before, and does not hang',
+    async ({ plugin, sign }, { stepMs }) => {
+      const { registry, repository, first, second } = shelf()
+      await sign(registry, repository, first)
+      strictEqual((await judged(plugin, subjectOf(first), fromOf(registry))).is, 'passed', 'before close()')
+      await within(stepMs, 'close()', plugin.close?.())
+      await within(stepMs, 'verify after close()', judged(plugin, subjectOf(first), fromOf(registry)))
+      const { is } = await within(stepMs, 'verify after close()', judged(plugin, subjectOf(second), fromOf(registry)))
+      notStrictEqual(is, 'passed', 'the unsigned one after close()')
+    },
+    { what: 'close()', has: ({ plugin }) => plugin.close !== undefined },
+  ),
 ]

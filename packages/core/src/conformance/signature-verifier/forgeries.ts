@@ -54,6 +54,28 @@ export const forgeryRules: readonly SignatureRule[] = [
     strictEqual((await judged(plugin, subjectOf(first), fromOf(registry))).is, 'passed', 'signed by both')
     strictEqual((await judged(stranger.plugin, subjectOf(first), fromOf(registry))).is, 'passed', 'signed by both, as the stranger sees it')
   }),
+  rule('any-order', 'finds its signature among others, in whatever order and however often they are listed', async (instance, { make }) => {
+    const { plugin, sign } = instance
+    const { registry, repository, first, second } = shelf()
+    const strangers = [await make(), await make()] as const
+    await strangers[0].sign(registry, repository, first)
+    await sign(registry, repository, first)
+    await strangers[1].sign(registry, repository, first)
+    await strangers[0].sign(registry, repository, second)
+    const honest = fromOf(registry)
+    for (const order of [(list: Descriptor[]) => list, (list: Descriptor[]) => list.reverse()]) {
+      const from: typeof honest = {
+        ...honest,
+        async *referrers(name, subject, options) {
+          const list: Descriptor[] = []
+          for await (const one of honest.referrers?.(name, subject, options) ?? []) list.push(one)
+          for (const one of order(list)) yield* [one, one]
+        },
+      }
+      strictEqual((await judged(plugin, subjectOf(first), from)).is, 'passed', 'signed by three')
+      strictEqual((await judged(plugin, subjectOf(second), from)).is, 'failed', 'signed by a stranger')
+    }
+  }),
   rule('other-artifact', 'refuses a good signature of another artifact', async ({ plugin, sign }) => {
     const { registry, repository, first, second } = shelf()
     await sign(registry, repository, first)

@@ -1,7 +1,11 @@
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict'
+import type { ByteStream } from '../../content/byte-stream.ts'
 import { digestOf } from '../../content/digest.ts'
-import { refusesFired } from '../refusal.ts'
+import type { ByteRange } from '../../plugin/cache.ts'
+import { refusesFired, survives } from '../refusal.ts'
+import { slowSource } from '../sources.ts'
 import type { TargetInstance, TargetRule } from '../target-suite.ts'
+import { nextTurn, within } from '../within.ts'
 import { boots, driverRules, isConfirmed, isDelivered, isInstalled, type PortKind, runs, type Stand, updateWhole } from './bench.ts'
 import { heldImage } from './held-image.ts'
 import { changing } from './spied-port.ts'
@@ -117,6 +121,15 @@ export function drivingRules(kind: PortKind): readonly TargetRule[] {
         await runs(`chunks of ${chunkBytes} bytes`, one, 'good')
       }
     }),
+    rule('slow-image', 'delivers an image that comes a little at a time, and at times nothing', async (stand, { images }, { stepMs }) => {
+      const chunkBytes = Math.ceil(images.good.length / 50)
+      const read = ({ offset = 0, length }: Partial<ByteRange> = {}): ByteStream =>
+        slowSource(images.good.subarray(offset, length === undefined ? undefined : offset + length), chunkBytes).open()
+      const image = heldImage(images.good, { read })
+      ok(isDelivered(await within(stepMs, 'deliver', stand.deliver({ image })), image), 'expected that the image is delivered')
+      await stand.install()
+      await runs('a slow image', stand, 'good')
+    }),
     rule('progress', 'tells of progress that never goes back nor beyond the whole', async (stand) => {
       const told: (readonly [number, number])[] = []
       await stand.deliver({ progress: (done, total) => void told.push([done, total]) })
@@ -154,6 +167,32 @@ export function drivingRules(kind: PortKind): readonly TargetRule[] {
       await runs('the other one', other, 'old')
       await other.install()
       await runs('the other one', other, 'good')
+    }),
+    rule(
+      'two-writers',
+      'harms no device to which two deliver at once, and the next attempt succeeds',
+      async (stand, _instance, { stepMs }) => {
+        const any = { fault: ['unavailable', 'invalid', 'rejected', 'unsupported'] } as const
+        const both = Promise.all([1, 2].map(() => survives('one of two deliveries', any, () => stand.deliver())))
+        await within(stepMs, 'two deliveries', both)
+        await runs('after two deliveries at once', stand, 'old')
+        await updateWhole('the next attempt', stand)
+      },
+    ),
+    rule('abort-after', 'does not undo what was done before its caller left', async (stand) => {
+      const leaving = async <T>(step: (signal: AbortSignal) => Promise<T>): Promise<T> => {
+        const controller = new AbortController()
+        const observed = await step(controller.signal)
+        controller.abort()
+        await nextTurn()
+        return observed
+      }
+      ok(isDelivered(await leaving((signal) => stand.deliver({ signal })), stand.image), 'expected that the image is delivered')
+      ok(isInstalled(await leaving((signal) => stand.install({ signal })), stand.image), 'expected that the image is installed')
+      await runs('after the caller left', stand, 'good')
+      await stand.bench.keep?.()
+      ok(isConfirmed(await leaving((signal) => stand.confirm({ signal })), stand.image), 'expected that the image is confirmed')
+      await boots('after the caller left', stand, 'good')
     }),
     rule('abort-before', 'does nothing for a caller who has left', async (stand) => {
       const spied = stand.spied()

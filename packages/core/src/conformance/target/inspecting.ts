@@ -5,7 +5,7 @@ import { formatPlatform, parsePlatform } from '../../content/platform.ts'
 import type { ByteRange } from '../../plugin/cache.ts'
 import { contextOf, damaged, sampleBytes } from '../content.ts'
 import { refused, refusesFired, survives } from '../refusal.ts'
-import { brokenSource, type Source, watchedSource } from '../sources.ts'
+import { brokenSource, type Source, slowSource, watchedSource } from '../sources.ts'
 import type { TargetInstance, TargetRule } from '../target-suite.ts'
 import { within } from '../within.ts'
 import { heldImage } from './held-image.ts'
@@ -85,6 +85,13 @@ export const inspectRules: readonly TargetRule[] = [
     for (const chunkBytes of [1, 7, 1_021, images.good.length]) {
       deepStrictEqual(await plugin.inspect(heldImage(images.good, { chunkBytes }), contextOf()), whole, `chunks of ${chunkBytes} bytes`)
     }
+  }),
+  rule('inspect-slow', 'waits for an image that comes a little at a time, and at times nothing', async ({ plugin, images }, { stepMs }) => {
+    const whole = await inspected(plugin, images.good)
+    const chunkBytes = Math.ceil(images.good.length / 50)
+    const read = ({ offset = 0, length }: Partial<ByteRange> = {}): ByteStream =>
+      slowSource(images.good.subarray(offset, length === undefined ? undefined : offset + length), chunkBytes).open()
+    deepStrictEqual(await within(stepMs, 'inspect', plugin.inspect(heldImage(images.good, { read }), contextOf())), whole)
   }),
   rule('inspect-bad', 'refuses what it cannot run, with a reason for each problem', async ({ plugin, images }) => {
     ok(images.bad.length > 0, 'images.bad: expected at least one image that must be refused')

@@ -1,9 +1,10 @@
-import { deepStrictEqual, notStrictEqual, ok } from 'node:assert/strict'
+import { deepStrictEqual, notStrictEqual, ok, strictEqual } from 'node:assert/strict'
 import type { Json } from '../../content/json.ts'
 import type { Target } from '../../plugin/target.ts'
 import { descriptorOf } from '../content.ts'
 import { refused, survives } from '../refusal.ts'
 import type { TargetInstance, TargetRule } from '../target-suite.ts'
+import { within } from '../within.ts'
 import { inspected, refusal, rule, stored } from './target-rule.ts'
 
 async function goodPlan({ plugin, device, images }: TargetInstance): Promise<Json> {
@@ -87,6 +88,27 @@ export const planRules: readonly TargetRule[] = [
     }
     ok(({} as { polluted?: unknown }).polluted === undefined, 'expected no prototype to be touched')
   }),
+]
+
+/** After the end. */
+export const targetCloseRules: readonly TargetRule[] = [
+  rule(
+    'closed',
+    'takes nothing for an image after it was closed that it would have refused before, and does not hang',
+    async ({ plugin, images }, { stepMs }) => {
+      await within(stepMs, 'close()', plugin.close?.())
+      const faults = { fault: [...refusal.fault, 'unavailable', 'aborted'] } as const
+      const call = (bytes: Uint8Array) =>
+        within(
+          stepMs,
+          'inspect after close()',
+          survives('inspect after close()', faults, () => inspected(plugin, bytes)),
+        )
+      await call(images.good)
+      for (const { name, bytes } of images.bad) strictEqual(await call(bytes), undefined, `${name} after close()`)
+    },
+    { what: 'close()', has: ({ plugin }) => plugin.close !== undefined },
+  ),
 ]
 
 function reparsed({ parsePlan }: Target, plan: Json): Json {
