@@ -6,5 +6,6 @@ export type { HttpBody, HttpRequest, HttpResponse, Seen } from './http-message.t
 export type { HttpServiceOptions } from './http-service.ts'
 export { type HttpTls, type HttpTransportOptions, httpTransport } from './http-transport.ts'
 export { defaultHttpLimits, type HttpLimits } from './limits.ts'
+export { type ManagementOptions, managementDialect } from './management/management-dialect.ts'
 export type { Dialect, DialectContext, Route } from './protocol/dialect.ts'
 export type { OnRequest, RequestRecord } from './request-record.ts'

@@ -113,6 +113,8 @@ export function createRollout(composition: Composition): Rollout {
     async create(wanted, { by, ...o }) {
       const version = parseVersion(String(wanted.version))
       if (version === undefined) throw fail('INVALID_VERSION', `version: expected semver such as 1.2.0, found ${quoted(wanted.version)}`)
+      const taken = await store.deployment(String(wanted.id), o)
+      if (taken !== undefined) throw fail('INVALID_DEPLOYMENT', `id: expected a new one, found ${quoted(wanted.id)}, which is taken`)
       const digest = await digestOf(composition, version, o)
       const id = `${options.repository}:${version}${digest === undefined ? '' : `@${digest}`}`
       const release: FleetRelease = { id, repository: options.repository, version, ...(digest === undefined ? {} : { digest }) }

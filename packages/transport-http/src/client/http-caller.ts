@@ -2,7 +2,7 @@ import type { ByteStream } from '@reflash/core'
 
 /** One request of the client. */
 export interface Call {
-  readonly method: 'GET' | 'POST'
+  readonly method: 'GET' | 'POST' | 'PUT'
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
   readonly body?: Uint8Array

@@ -8,6 +8,7 @@ import type { Answer } from './http-caller.ts'
 import { type NativeAnswer, type NativeComponent, readNativeAnswer } from './native-answer.ts'
 import { type ClientTls, nodeCaller } from './node-caller.ts'
 import { refused, unreachable } from './refused.ts'
+import { serverUrl } from './server-url.ts'
 
 export interface NativeClientOptions extends ClientTls {
   /** `http(s)://host[:port][/prefix]` */
@@ -85,21 +86,6 @@ export function nativeClient(options: NativeClientOptions): NativeClient {
     },
     close: caller.close,
   })
-}
-
-function serverUrl(text: string): { readonly href: string; readonly origin: string } {
-  const url = URL.parse(text)
-  if (
-    url === null ||
-    !/^https?:$/.test(url.protocol) ||
-    url.search !== '' ||
-    url.hash !== '' ||
-    url.username !== '' ||
-    url.password !== ''
-  ) {
-    throw fail('INVALID_OPTION', 'server: expected http(s)://host[:port][/prefix] without credentials and query, found something else')
-  }
-  return { href: `${url.origin}${url.pathname.replace(/\/+$/, '')}`, origin: url.origin }
 }
 
 function sleeping(milliseconds: number, signal?: AbortSignal): Promise<void> {
