@@ -62,8 +62,15 @@ function evidenceProblems(installed: Installed, result: AttestationResult, polic
   if (!sameNonce) reasons.push({ code: 'EVIDENCE_REPLAYED', message: 'the evidence is not for the nonce of this confirmation' })
   if (!(result.expires.getTime() > now.getTime()))
     reasons.push({ code: 'EVIDENCE_EXPIRED', message: `the appraisal expired at ${result.expires.toJSON()}` })
-  if (result.tier !== 'affirming')
+  if (result.tier !== 'affirming') {
+    // The verifier's own codes come first: a replay and a debugger are different alarms.
+    for (const { name, status, reason = name } of result.checks) {
+      if (status === 'failed' || status === 'inconclusive') reasons.push({ code: name, message: reason })
+    }
     reasons.push({ code: 'EVIDENCE_REFUSED', message: `expected an affirming appraisal, found "${result.tier}"` })
+  }
+  if (result.recovery === true)
+    reasons.push({ code: 'RECOVERY_ONLY', message: 'the device runs in recovery: that it runs the image proves nothing' })
   if (!measured(imageOf(planned.release).measurements, result.measurements)) {
     reasons.push({ code: 'MEASUREMENT_MISMATCH', message: 'the device does not prove that it runs the image of this release' })
   }

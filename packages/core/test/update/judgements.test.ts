@@ -137,6 +137,20 @@ describe('confirm by evidence', () => {
     ['another time', { ...good, expires: now }, 'EVIDENCE_EXPIRED'],
     ['a time that cannot be read', { ...good, expires: new Date(Number.NaN) }, 'EVIDENCE_EXPIRED'],
     ['a doubtful device', { ...good, tier: 'warning' }, 'EVIDENCE_REFUSED'],
+    [
+      'a device that its verifier refuses, by the name of each check that it failed',
+      {
+        ...good,
+        tier: 'contraindicated',
+        checks: [
+          { name: 'FRESH', status: 'passed' },
+          { name: 'CLOSED', status: 'failed', reason: 'the debug port is open' },
+          { name: 'KNOWN', status: 'skipped' },
+        ],
+      },
+      'CLOSED,EVIDENCE_REFUSED',
+    ],
+    ['a device in recovery', { ...good, recovery: true }, 'RECOVERY_ONLY'],
     ['another image', measuring({ digests: [{ hashAlg: 'sha256', digest: 'ab' }] }), 'MEASUREMENT_MISMATCH'],
     ['one of two digests', measuring({ digests: [{ hashAlg: 'sha256', digest: 'aa' }] }), 'MEASUREMENT_MISMATCH'],
     ['another security version', measuring({ svn: 2 }), 'MEASUREMENT_MISMATCH'],
