@@ -25,8 +25,8 @@ import { serveRules } from './transport/serving.ts'
 /**
  * What may happen to what travels on a wire, until it is mended. `deaf`: nothing that is sent reaches the device, though the line stands.
  * `mute`: the device hears and does, and its answers are lost. `slow`: everything comes late and one after the other. `duplicate`: every
- * message comes twice. `stale`: every message comes again behind the next one. `flip`: one bit of the next message is another, in either
- * direction. `truncate`: the next message ends in its middle.
+ * message comes twice. `stale`: every message comes again behind the next one. `flip`: one bit of the next message is another, once each way.
+ * `truncate`: the next message ends in its middle, once each way.
  */
 export type WireFault = 'deaf' | 'mute' | 'slow' | 'duplicate' | 'stale' | 'flip' | 'truncate'
 

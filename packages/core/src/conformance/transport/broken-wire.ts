@@ -1,4 +1,4 @@
-import { ok } from 'node:assert/strict'
+import { deepStrictEqual, ok } from 'node:assert/strict'
 import { contextOf } from '../content.ts'
 import { refused, survives } from '../refusal.ts'
 import type { TransportRule, WireFault } from '../transport-suite.ts'
@@ -15,6 +15,12 @@ async function spoiled(stand: PushStand, fault: WireFault, stepMs: number, mustE
   const { words, device } = stand
   const { port } = await reach(stand)
   await device.wire.spoil(fault)
+  const asked = await within(
+    stepMs,
+    `a word on a wire that is "${fault}"`,
+    survives(`a word on a wire that is "${fault}"`, broken, () => words.ask(port, contextOf())),
+  )
+  if (asked !== undefined) deepStrictEqual(asked, await words.askedOf(device), `a word on a wire that is "${fault}"`)
   const work = async (): Promise<true> => {
     await words.exchange(port, device, contextOf())
     return true

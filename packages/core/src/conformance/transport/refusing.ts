@@ -1,4 +1,4 @@
-import { AssertionError, ok } from 'node:assert/strict'
+import { AssertionError } from 'node:assert/strict'
 import { type Fault, OtaError } from '../../errors.ts'
 import { refused } from '../refusal.ts'
 import type { TransportRule } from '../transport-suite.ts'
@@ -90,16 +90,6 @@ export const refusalRules: readonly TransportRule[] = [
       what,
       refused(what, { fault: ['internal', 'unavailable'] }, () => client.checkIn()),
     )
-  }),
-  serveRule('journal-slow', 'waits for a gateway that takes its time, and answers others meanwhile', async (stand) => {
-    const [slow, quick] = stand.devices
-    const release = Promise.withResolvers<void>()
-    stand.gateway.before = ({ who, name }) => (who.deviceId === slow.id && name === 'checkIn' ? release.promise : undefined)
-    const waiting = (await stand.client(slow)).checkIn()
-    waiting.catch(() => undefined)
-    await stand.honest('beside a device that waits', quick)
-    release.resolve()
-    ok((await within(stand.stepMs, 'the answer', waiting)).offer !== undefined, 'expected the offer for which it has waited')
   }),
 ]
 

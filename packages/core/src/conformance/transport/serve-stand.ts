@@ -93,8 +93,12 @@ export const ownAuthenticator: Need<TransportInstance> = {
   has: ({ pull }) => pull?.authenticators === undefined,
 }
 
-/** One server, and how to end it. */
-export async function openStand(instance: TransportInstance, { stepMs }: Pick<Scene<TransportInstance, TransportSettings>, 'stepMs'>) {
+/** One server, and how to end it; `begun` is what `serve` gets beside its context. */
+export async function openStand(
+  instance: TransportInstance,
+  { stepMs }: Pick<Scene<TransportInstance, TransportSettings>, 'stepMs'>,
+  begun?: CallOptions,
+) {
   const { pull } = instance
   ok(pull !== undefined, 'the plugin has serve(): expected make() to give pull, found none')
   const { devices } = settings()
@@ -108,7 +112,7 @@ export async function openStand(instance: TransportInstance, { stepMs }: Pick<Sc
     servings.push(serving)
     return serving
   }
-  const serving = await serve()
+  const serving = await serve({}, begun)
   const [address] = serving.addresses
   ok(address !== undefined, 'addresses: expected at least one, found none')
   let seen = 0

@@ -27,11 +27,15 @@ export function encodeFrame({ sequence, said, bytes }: Frame): Uint8Array {
   return frame
 }
 
-/** Undefined where it was damaged on its way. `isChecked` false is what a mutant does. */
-export function decodeFrame(frame: Uint8Array, isChecked = true): Frame | undefined {
-  if (frame.length < headBytes) return undefined
+/** Whether a frame has come as it was sent. */
+export function isWhole(frame: Uint8Array): boolean {
+  return frame.length >= headBytes && crc32(frame.subarray(4)) === new DataView(frame.buffer, frame.byteOffset).getUint32(0)
+}
+
+/** Undefined where it was damaged on its way. */
+export function decodeFrame(frame: Uint8Array, check = isWhole): Frame | undefined {
+  if (frame.length < headBytes || !check(frame)) return undefined
   const view = new DataView(frame.buffer, frame.byteOffset, frame.length)
-  if (isChecked && crc32(frame.subarray(4)) !== view.getUint32(0)) return undefined
   const end = headBytes + view.getUint32(8)
   try {
     const said = JSON.parse(new TextDecoder().decode(frame.subarray(headBytes, end))) as Frame['said']

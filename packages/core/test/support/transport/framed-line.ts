@@ -1,5 +1,5 @@
 import { coreError, type Fault, isOtaError, type Json, OtaError, throwIfAborted } from '@reflash/core'
-import { decodeFrame, encodeFrame } from './frame.ts'
+import { decodeFrame, encodeFrame, isWhole } from './frame.ts'
 import type { ChannelEnd, MemoryWire } from './memory-wire.ts'
 
 type Said = { readonly [key: string]: Json }
@@ -18,16 +18,16 @@ export interface LineHabits {
   readonly againMs: number
   readonly tries: number
   /** Whether a damaged frame is dropped. */
-  readonly checks: boolean
-  /** Whether an answer is taken only for the question that it answers. */
-  readonly matches: boolean
+  checks(frame: Uint8Array): boolean
+  /** Which question an answer is for: that with its number; or the one that waits, whatever came, or whatever came but the last once more. */
+  readonly matches: 'number' | 'any' | 'not-twice'
   /** Whether a caller who leaves is let go at once. */
   readonly heeds: boolean
   /** Whether what waits is ended with the line. */
   readonly ends: boolean
 }
 
-export const rightLine: LineHabits = { againMs: 15, tries: 5, checks: true, matches: true, heeds: true, ends: true }
+export const rightLine: LineHabits = { againMs: 15, tries: 8, checks: isWhole, matches: 'number', heeds: true, ends: true }
 
 /** Asks over a channel: one question at a time, again where no answer comes. */
 export interface FramedLine {
@@ -41,6 +41,7 @@ export function framedLine(wire: MemoryWire, deviceId: string, habits: LineHabit
   if (opened === undefined) throw silent('no line')
   const channel: ChannelEnd = opened
   let sequence = 0
+  let newest = 0
   let ended: Error | undefined
   let before: Promise<unknown> = Promise.resolve()
   const waiting = new Map<number, { answer(answer: Required<Answer>): void; end(error: Error): void }>()
@@ -51,7 +52,10 @@ export function framedLine(wire: MemoryWire, deviceId: string, habits: LineHabit
   channel.onMessage = (message) => {
     const frame = decodeFrame(message, habits.checks)
     if (frame === undefined) return
-    const at = habits.matches ? frame.sequence : [...waiting.keys()][0]
+    const isAgain = frame.sequence === newest
+    newest = frame.sequence
+    if (habits.matches === 'not-twice' && isAgain) return
+    const at = habits.matches === 'number' ? frame.sequence : [...waiting.keys()][0]
     waiting.get(at ?? -1)?.answer(frame)
   }
   channel.onEnd = () => end(silent('the line broken'))

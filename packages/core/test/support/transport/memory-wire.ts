@@ -20,7 +20,7 @@ export interface MemoryWire extends Wire {
 type Direction = 'to-device' | 'to-transport'
 
 /** Milliseconds that each message takes on a line that is slow. */
-const slowMs = 2
+const slowMs = 25
 
 /** Makes a line to a device; the device gets its end of each channel by `accept`. */
 export function memoryWire(accept: (end: ChannelEnd) => void): MemoryWire {
@@ -28,6 +28,7 @@ export function memoryWire(accept: (end: ChannelEnd) => void): MemoryWire {
   let isCut = false
   const open = new Set<() => void>()
   const last: Partial<Record<Direction, () => void>> = {}
+  const damaged = new Set<Direction>()
 
   function travel(direction: Direction, message: Uint8Array, deliver: (message: Uint8Array) => void): void {
     const copy = message.slice()
@@ -35,9 +36,9 @@ export function memoryWire(accept: (end: ChannelEnd) => void): MemoryWire {
     if (fault === 'deaf' && direction === 'to-device') return
     if (fault === 'mute' && direction === 'to-transport') return
     if (fault === 'slow') return void setTimeout(() => deliver(copy), slowMs)
-    if (fault === 'flip' || fault === 'truncate') {
+    if ((fault === 'flip' || fault === 'truncate') && !damaged.has(direction)) {
       const isFlip = fault === 'flip'
-      fault = undefined
+      damaged.add(direction)
       const at = copy.length >> 1
       if (isFlip) copy[at] = (copy[at] as number) ^ 0x10
       arrive(isFlip ? copy : copy.subarray(0, at))
@@ -57,6 +58,7 @@ export function memoryWire(accept: (end: ChannelEnd) => void): MemoryWire {
     },
     async spoil(next) {
       fault = next
+      damaged.clear()
     },
     async mend() {
       fault = undefined

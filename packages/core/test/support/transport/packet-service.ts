@@ -44,8 +44,14 @@ export interface ServiceHabits {
   image(body: Body, size: number): ByteStream
   /** What a client that leaves means for the gateway. */
   leave(work: AbortController): void
-  /** Says that an image was sent, where the dialect has no reports. */
+  /** Whether its devices report; of others it says that an image was sent. */
   readonly reports: boolean
+  readonly connections: number
+  reader(limitBytes: number): ReturnType<typeof packetReader>
+  isAsk(ask: unknown): boolean
+  /** What becomes of images under way: whether they are waited for when the end comes, and whether they are cut when it is too late. */
+  readonly drainsImages: boolean
+  readonly cutsImages: boolean
   /** The end of the stream of an image that is not wholly sent. */
   drop(pieces: AsyncIterator<Uint8Array>): void
 }
@@ -55,6 +61,11 @@ export const rightService: ServiceHabits = {
   idleMs: 400,
   drainMs: 250,
   reports: true,
+  connections: 200,
+  drainsImages: true,
+  cutsImages: true,
+  reader: packetReader,
+  isAsk,
   admit,
   refusal,
   image: exactly,
@@ -100,12 +111,13 @@ export function streamOf(body: Body): AsyncIterable<Uint8Array> | Iterable<Uint8
 
 /** Answers one connection, one request after the other. */
 export function answerChannel(channel: ByteChannel, context: ServeContext, habits: ServiceHabits) {
-  const take = packetReader(habits.packetBytes)
+  const take = habits.reader(habits.packetBytes)
   const packets: Uint8Array[] = []
   const work = new AbortController()
   let isOpen = true
   let isDraining = false
   let isBusy = false
+  let isImage = false
   let wake: () => void = () => undefined
   let idle: NodeJS.Timeout | undefined
 
@@ -144,6 +156,7 @@ export function answerChannel(channel: ByteChannel, context: ServeContext, habit
     const { representation, body } = await gateway.read(who, ref, 'app', { offset, signal })
     const pieces = habits.image(body, representation.descriptor.size - offset)[Symbol.asyncIterator]()
     const drop = (): void => habits.drop(pieces)
+    isImage = true
     signal.addEventListener('abort', drop)
     try {
       channel.send(jsonPacket({}))
@@ -160,6 +173,7 @@ export function answerChannel(channel: ByteChannel, context: ServeContext, habit
       return
     } finally {
       signal.removeEventListener('abort', drop)
+      isImage = false
       drop()
     }
     if (!habits.reports) await gateway.sent(who, ref, 'app')
@@ -168,7 +182,7 @@ export function answerChannel(channel: ByteChannel, context: ServeContext, habit
   async function answer(bytes: Uint8Array): Promise<void> {
     const { signal } = work
     try {
-      const request = parsed(bytes)
+      const request = parsed(bytes, habits)
       const { said } = request
       const who = await habits.admit(request, context, signal)
       if (request.ask === 'image') return await sendImage(who, said)
@@ -205,18 +219,24 @@ export function answerChannel(channel: ByteChannel, context: ServeContext, habit
     /** No request is taken any more; the one that is under way is answered. */
     drain(): void {
       isDraining = true
+      if (isImage && !habits.drainsImages) end()
       wake()
+    },
+    /** It is waited for no longer. */
+    cut(): void {
+      if (!isImage || habits.cutsImages) end()
     },
     end,
   }
 }
 
-function parsed(bytes: Uint8Array): Request {
+function parsed(bytes: Uint8Array, habits: ServiceHabits): Request {
   try {
     const request = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as Partial<Request> | null
     const { id, token, ask, said } = request ?? {}
     const isToken = token === undefined || typeof token === 'string'
-    if (typeof id === 'string' && isToken && isAsk(ask) && typeof said === 'object' && said !== null) return { ...request, id, ask, said }
+    if (typeof id === 'string' && isToken && habits.isAsk(ask) && typeof said === 'object' && said !== null)
+      return { ...request, id, ask: ask as Request['ask'], said }
   } catch {
     // What is no JSON is refused as what is no request.
   }

@@ -14,6 +14,7 @@ export function packetTransport(options: { readonly harbour: Harbour; readonly s
     if (isClosed) throw coreError('DEVICE_SILENT', 'expected a transport that is open, found one that was closed')
     const channels = new Set<ReturnType<typeof answerChannel>>()
     const { address, close } = harbour.listen((channel: ByteChannel) => {
+      if (channels.size >= habits.connections) return channel.close()
       const answering = answerChannel(channel, context, habits)
       channels.add(answering)
       void answering.done.finally(() => channels.delete(answering))
@@ -23,7 +24,7 @@ export function packetTransport(options: { readonly harbour: Harbour; readonly s
       close()
       for (const channel of channels) channel.drain()
       const late = setTimeout(() => {
-        for (const channel of channels) channel.end()
+        for (const channel of channels) channel.cut()
       }, habits.drainMs)
       await Promise.all([...channels].map(({ done }) => done))
       clearTimeout(late)
