@@ -35,8 +35,7 @@ const secrets = fuzzParser<string, unknown>({
       return tokenDevices(parseTokens(text, 'tokens'))
     } catch (error) {
       const { message } = error as Error
-      if (message.includes('swordfish') && !/device "[^"]*swordfish|found "[^"]*swordfish|device \S*swordfish/.test(message))
-        throw new Error(`the secret is in: ${message}`)
+      if (message.includes('swordfish') && !/^device \S*swordfish/.test(message)) throw new Error(`the secret is in: ${message}`)
       throw error
     }
   },

@@ -24,7 +24,8 @@ export function isBusy(error: unknown): boolean {
 /** Puts what SQLite or the file system says into the words of a journal. */
 export function journalFailure(error: unknown, file: string): OtaError {
   if (isOtaError(error)) return error
-  const { message } = error as Error
+  // SQLite quotes what stands in the file, which may be anything.
+  const message = (error as Error).message.replace(/\p{Cc}/gu, '\ufffd')
   const options = { cause: error, details: { file } }
   const code = primaryCode(error)
   if (code === notADatabase) return fail('NOT_A_JOURNAL', `${file}: expected a journal of reflash, found no database: ${message}`, options)

@@ -20,6 +20,9 @@ export function parseValue(text: string, file: string): Json {
   try {
     return JSON.parse(text) as Json
   } catch (cause) {
-    throw fail('JOURNAL_CORRUPT', `${file}: an entry is not JSON: ${(cause as Error).message}`, { cause, details: { file } })
+    throw fail('JOURNAL_CORRUPT', `${file}: expected JSON in every entry, found one that holds something else`, {
+      cause,
+      details: { file },
+    })
   }
 }

@@ -7,7 +7,7 @@ export function parseListen(text: string): { readonly host: string; readonly por
   if (match === null || port > 65_535) {
     throw fail(
       'INVALID_OPTION',
-      `listen: expected host:port such as 127.0.0.1:8080 or [::1]:8080, found ${JSON.stringify(String(text).slice(0, 100))}`,
+      `listen: expected host:port such as 127.0.0.1:8080 or [::1]:8080, found ${typeof text === 'string' ? JSON.stringify(text.slice(0, 100)) : typeof text}`,
     )
   }
   return { host: match.groups?.six ?? (match.groups?.host || '::'), port }

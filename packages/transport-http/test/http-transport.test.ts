@@ -34,6 +34,7 @@ describe('options', () => {
     ['a dialect that is none', { dialects: [null as unknown as 'native'] }, /dialects: expected native, otaflux/],
     ['a prefix in a list', { prefix: ['/ota'] as unknown as string }, /prefix: expected/],
     ['TLS that is none', { tls: 5 as unknown as { cert: string; key: string } }, /tls: expected/],
+    ['an address that cannot become text', { listen: { toString: null } as unknown as string }, /listen: expected .*, found object/],
     ['an endless address', { listen: '['.repeat(20_000) }, /^.{0,300}$/],
     ['an infinite limit', { limits: { maxConnections: Number.POSITIVE_INFINITY } }, /limits.maxConnections: expected a whole number/],
     ['no time for a request', { limits: { requestTimeoutMs: 0 } }, /limits.requestTimeoutMs/],

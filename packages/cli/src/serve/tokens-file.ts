@@ -35,8 +35,13 @@ export async function readTokensFile(path: string): Promise<TokensFile> {
 export function parseTokens(text: string, path: string): ReadonlyMap<string, string> {
   const entries = text.trimStart().startsWith('{') ? jsonEntries(text, path) : lineEntries(text, path)
   const tokens = new Map<string, string>()
+  const places = new Map<string, string>()
   for (const { where, id, token } of entries) {
-    if (tokens.has(id)) throw fail('TOKENS_UNREADABLE', `${path}: expected each device once, found ${JSON.stringify(id)} again at ${where}`)
+    const before = places.get(id)
+    // Not the id: in a file that was written the wrong way round, and whose devices share a token, it is the token.
+    if (before !== undefined)
+      throw fail('TOKENS_UNREADABLE', `${path}: expected each device once, found that of ${before} again at ${where}`)
+    places.set(id, where)
     tokens.set(id, token)
   }
   if (tokens.size === 0) throw fail('TOKENS_UNREADABLE', `${path}: expected at least one line "device-id token", found none`)
@@ -80,9 +85,9 @@ function* jsonEntries(text: string, path: string): Generator<Entry> {
     // The parser's own message quotes the text.
     throw fail('TOKENS_UNREADABLE', `${path}: expected one JSON object { "device-id": "token" }, found text that is not JSON`)
   }
-  for (const [id, token] of Object.entries(value as object)) {
-    if (typeof token !== 'string')
-      throw fail('TOKENS_UNREADABLE', `${path}: device ${JSON.stringify(id)}: expected a token as text, found a ${typeof token}`)
-    yield { where: 'the end', id, token }
+  for (const [index, [id, token]] of Object.entries(value as object).entries()) {
+    const where = `entry ${index + 1}`
+    if (typeof token !== 'string') throw fail('TOKENS_UNREADABLE', `${path}: ${where}: expected a token as text, found a ${typeof token}`)
+    yield { where, id, token }
   }
 }

@@ -40,8 +40,9 @@ describe('a tokens file', () => {
     ['d1 secret\nd2', 'line 2: expected "device-id token"'],
     ['d1 secret more', 'line 1: expected "device-id token"'],
     ['d1=', 'line 1: expected "device-id token"'],
-    ['d1 secret\nd1 other', 'expected each device once, found "d1" again at line 2'],
-    ['{"d1": 5}', 'device "d1": expected a token as text, found a number'],
+    ['d1 secret\nd1 other', 'expected each device once, found that of line 1 again at line 2'],
+    ['secret d1\nsecret d2', 'expected each device once, found that of line 1 again at line 2'],
+    ['{"d1": "x", "secret": 5}', 'entry 2: expected a token as text, found a number'],
     ['{"d1": "secret"', 'expected one JSON object'],
   ])('%j is refused without quoting it', (text, message) => {
     expect(() => parseTokens(text, 'tokens')).toThrow(

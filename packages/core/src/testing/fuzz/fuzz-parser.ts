@@ -229,12 +229,18 @@ function broken(name: string, seed: number, number: number, input: unknown, erro
 function shown(input: unknown): string {
   let text: string
   try {
-    text = JSON.stringify(input, (_, value: unknown) => (value instanceof Uint8Array ? hexOf(value) : value)) ?? String(input)
+    text = JSON.stringify(input, shownValue) ?? String(input)
   } catch {
     // A cycle, a bigint, or deeper than the stack.
     text = Object.prototype.toString.call(input)
   }
   return text.length > shownLength ? `${text.slice(0, shownLength)}…` : text
+}
+
+// From its holder: a Buffer has made an array of itself before a replacer is asked.
+function shownValue(this: Record<string, unknown>, key: string, value: unknown): unknown {
+  const found = this[key]
+  return found instanceof Uint8Array ? hexOf(found) : value
 }
 
 function hexOf(bytes: Uint8Array): string {
