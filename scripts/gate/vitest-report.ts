@@ -22,6 +22,8 @@ interface TestResult {
   readonly status: string
   readonly duration?: number | null
   readonly failureMessages?: readonly string[]
+  /** What a test puts into `task.meta`. */
+  readonly meta?: { readonly facts?: Readonly<Record<string, unknown>> }
 }
 
 interface Report {
@@ -59,12 +61,20 @@ export function countReport(file: string): Count {
   return { passed, failures, skipped }
 }
 
+/** A test that passed, and what it says of itself under `task.meta.facts`. */
+export interface SoakedTest {
+  readonly file: string
+  readonly name: string
+  readonly durationMs: number
+  readonly facts: Readonly<Record<string, unknown>>
+}
+
 /** The tests of a report that passed, in its order. */
-export function passedTests(file: string): readonly { readonly file: string; readonly name: string; readonly durationMs: number }[] {
+export function passedTests(file: string): readonly SoakedTest[] {
   return read(file)
     .testResults.flatMap(({ name, assertionResults }) => assertionResults.map((test) => ({ ...test, file: relative(process.cwd(), name) })))
     .filter(({ status }) => status === 'passed')
-    .map((test) => ({ file: test.file, name: test.fullName, durationMs: test.duration ?? 0 }))
+    .map(({ file, fullName, duration, meta }) => ({ file, name: fullName, durationMs: duration ?? 0, facts: meta?.facts ?? {} }))
 }
 
 function read(file: string): Report {
