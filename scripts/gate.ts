@@ -6,6 +6,7 @@ import { bundleForBrowser, checkTarballs, installTarballs, packAll, typeTarballs
 import { runCommand } from './gate/run-command.ts'
 import { failed, passed, runSteps, type Step, sum } from './gate/steps.ts'
 import { countReport } from './gate/vitest-report.ts'
+import { followGuide } from './guide/follow-guide.ts'
 import { root, workspacesIn } from './workspaces.ts'
 
 process.chdir(root)
@@ -48,6 +49,14 @@ const packages: Step = {
   },
 }
 
+const guide: Step = {
+  name: 'docs/write-a-target.md, followed word by word from packed packages',
+  async run() {
+    const packed = await packAll(join(temporary, 'packed-for-guide'))
+    return followGuide('docs/write-a-target.md', packed, join(temporary, 'guide'))
+  },
+}
+
 const examples: Step = {
   name: 'examples have one command and a smoke test',
   async run() {
@@ -73,6 +82,7 @@ const steps: readonly Step[] = [
   tests,
   commandStep('build', 'npm', 'run', 'build'),
   packages,
+  guide,
   commandStep('unused files, exports and dependencies', 'knip', '--no-progress', '--no-config-hints'),
   commandStep('API reference', 'typedoc', '--emit', 'none'),
 ]

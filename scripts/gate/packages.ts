@@ -5,7 +5,7 @@ import { entryPoints, root, type Workspace, workspacesIn } from '../workspaces.t
 import { runCommand } from './run-command.ts'
 import { type Count, failed, passed, sum } from './steps.ts'
 
-interface Packed {
+export interface Packed {
   readonly workspace: Workspace
   readonly tarball: string
   readonly files: readonly string[]
