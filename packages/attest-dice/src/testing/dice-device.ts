@@ -12,6 +12,8 @@ export interface DiceDeviceOptions extends Omit<ChainOptions, 'layers'> {
 export interface DiceDevice {
   /** The root of the maker, in PEM: what a verifier trusts. */
   readonly rootPem: string
+  /** What it is, whatever it runs: what a verifier's `identities` lists. */
+  readonly identity: string
   /** Answers a challenge with what runs now. */
   prove(challenge: Omit<ProofChallenge, 'deviceId'>): Evidence
   /** The chain of what runs now. */
@@ -21,8 +23,12 @@ export interface DiceDevice {
 /** Makes a device whose DICE measures whatever `measure` tells, such as the hash of a virtual chip's flash. */
 export function diceDevice({ deviceId, measure, ...options }: DiceDeviceOptions): DiceDevice {
   const chain = (): IssuedChain => issueChain({ secret: deviceId, ...options, layers: measure() })
+  const { rootPem, keys } = chain()
+  // The DeviceID below root and authority; the UDS of Open DICE is the root itself.
+  const device = keys.at(options.profile === 'open-dice' ? -1 : -3)
   return {
-    rootPem: chain().rootPem,
+    rootPem,
+    identity: `key:${device?.keyId}`,
     chain,
     prove: (challenge) => evidenceOf(chain(), { ...challenge, deviceId }),
   }
