@@ -16,7 +16,7 @@ async function ask(url: string, path: string, headers: Readonly<Record<string, s
 }
 
 describe('defects of OtaFlux, mended', () => {
-  test('5: what /firmware serves is what /version told, even where the tag moves in between', async () => {
+  test('OtaFlux defect 5: what /firmware serves is what /version told, even where the tag moves in between', async () => {
     const [first, second] = [patterned(1000), patterned(2000)]
     const gateway = fakeGateway({ bytes: first })
     const { url } = await started({}, gateway)
@@ -28,7 +28,7 @@ describe('defects of OtaFlux, mended', () => {
     expect(gateway.calls.filter(({ name }) => name === 'read').map(({ args }) => args[0])).toEqual(['current'])
   })
 
-  test('7: a client that goes away leaves nothing behind that the next one waits for', async () => {
+  test('OtaFlux defect 7: a client that goes away leaves nothing behind that the next one waits for', async () => {
     const gateway = fakeGateway()
     let asked = 0
     let aborted = 0
@@ -53,7 +53,7 @@ describe('defects of OtaFlux, mended', () => {
     expect((await ask(url, '/version?device=d1')).status).toBe(200)
   })
 
-  test('8: a device authenticates, and gets only what is its own', async () => {
+  test('OtaFlux defect 8: a device authenticates, and gets only what is its own', async () => {
     const { url, gateway } = await started({}, fakeGateway(), [tokenDevices({ d1: 'one', d2: 'two' })])
     expect((await ask(url, '/version?device=d1')).status).toBe(401)
     expect((await ask(url, '/version?device=d1', { Authorization: 'Bearer two' })).status).toBe(401)
@@ -62,7 +62,7 @@ describe('defects of OtaFlux, mended', () => {
     expect((await ask(url, '/version?device=d1', { Authorization: 'Bearer one' })).status).toBe(200)
   })
 
-  test('8: a device id cannot climb out of its repository', async () => {
+  test('OtaFlux defect 8: a device id cannot climb out of its repository', async () => {
     const { url, gateway } = await started()
     for (const id of ['a/b', '../a', '..', 'a%2fb', 'a%00', '', 'x'.repeat(129)]) {
       expect((await ask(url, `/version?device=${id}`)).status, id).toBe(400)
@@ -70,7 +70,7 @@ describe('defects of OtaFlux, mended', () => {
     expect(gateway.calls).toEqual([])
   })
 
-  test('8: it listens with TLS', async () => {
+  test('OtaFlux defect 8: it listens with TLS', async () => {
     const { cert, key } = testCertificate('localhost')
     const { url } = await started({ tls: { cert, key } })
     const client = await wire(url, { ca: cert, minVersion: 'TLSv1.3' })
@@ -79,7 +79,7 @@ describe('defects of OtaFlux, mended', () => {
     client.close()
   })
 
-  test('9: a firmware has a tag and a digest, comes in ranges, and not again where the device has it', async () => {
+  test('OtaFlux defect 9: a firmware has a tag and a digest, comes in ranges, and not again where the device has it', async () => {
     const bytes = patterned(1000)
     const { url } = await started({}, fakeGateway({ bytes }))
     const { digest } = representationOf(bytes).descriptor
@@ -91,7 +91,7 @@ describe('defects of OtaFlux, mended', () => {
     expect((await ask(url, '/firmware?device=d1', { 'If-None-Match': `"${digest}"` })).status).toBe(304)
   })
 
-  test('10: a refused signature, a registry that is down and an unknown device are told apart, on the wire and in the records', async () => {
+  test('OtaFlux defect 10: a refused signature, a registry that is down and an unknown device are told apart, on the wire and in the records', async () => {
     const gateway = fakeGateway()
     const { url, records } = await started({}, gateway)
     const none: CheckInAnswer = { pollAfterMs: 1, because: [{ code: 'NO_RELEASE', message: 'none' }] }
@@ -116,7 +116,7 @@ describe('defects of OtaFlux, mended', () => {
     expect(records.map(({ status, code }) => [status, code])).toEqual(shown)
   })
 
-  test('11: there is no webhook that anybody could call', async () => {
+  test('OtaFlux defect 11: there is no webhook that anybody could call', async () => {
     const { url, gateway } = await started()
     const client = await wire(url)
     client.send(get('/webhooks/harbor', { 'Content-Length': '0' }, 'POST'))
