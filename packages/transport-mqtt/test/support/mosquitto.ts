@@ -48,6 +48,7 @@ export async function startMosquitto({ acl, users, config = [] }: MosquittoOptio
     'set_tcp_nodelay true',
     'max_queued_messages 0',
     'log_type error',
+    'log_dest none',
     ...(process.getuid?.() === 0 ? ['user root'] : []),
     ...config,
   ]

@@ -12,8 +12,8 @@ import { wiredBoard } from './wired-board.ts'
 
 /** Who everybody is at the broker of these tests: the token in a message says who a device is. */
 export const secrets = { username: 'reflash-server', password: 'a-password-that-nobody-sees' }
-const limits = { retryMs: 100, silenceMs: 1_000, activateMs: 1_000, connectMs: 1_500, drainMs: 500, chunkBytes: 512, windowBytes: 2048 }
-const clientLimits = { retryMs: 100, silenceMs: 1_500, connectMs: 1_500, requestBytes: 256 * 1024, chunkBytes: 16_384 }
+const limits = { retryMs: 80, silenceMs: 700, activateMs: 700, connectMs: 1_000, drainMs: 300, chunkBytes: 512, windowBytes: 2048 }
+const clientLimits = { retryMs: 80, silenceMs: 700, connectMs: 1_000, requestBytes: 256 * 1024, chunkBytes: 16_384 }
 
 /** The pull side, below one prefix of the broker. */
 function pullBench(prefix: string, version: '5' | '3.1.1'): PullBench {
@@ -94,7 +94,7 @@ function attacks(topicOf: (id: string, kind: string) => string): readonly Attack
       const { socket } = rawConnection(address)
       socket.write(connectPacket(`attack-${randomBytes(6).toString('hex')}`, secrets.username, secrets.password))
       for (const [topic, payload] of messages(device)) socket.write(publishPacket(topic, payload))
-      await pause(200)
+      await pause(50)
       socket.destroy()
     },
   })
