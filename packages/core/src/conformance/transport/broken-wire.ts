@@ -111,6 +111,9 @@ export const brokenWireRules: readonly TransportRule[] = [
       const { words: said, device } = stand
       const { port } = await reach(stand)
       for (const name of Object.keys(said.each(port, device, contextOf()))) {
+        // A word that needs another before it is refused at once without that one, and does not wait.
+        await device.wire.mend()
+        await said.change(port, device, contextOf())
         const controller = new AbortController()
         const waiting = await unanswered(stand, 'deaf', async () => said.each(port, device, contextOf(controller.signal))[name]?.())
         controller.abort()
