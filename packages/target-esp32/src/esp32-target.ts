@@ -12,6 +12,7 @@ import {
   type Target,
   throwIfAborted,
 } from '@reflash/core'
+import { agentDriver } from './agent-driver.ts'
 import { fail } from './esp32-errors.ts'
 import { type Esp32Plan, parsePlan, planUpdate } from './esp32-plan.ts'
 import { flashDriver } from './flash/flash-driver.ts'
@@ -34,7 +35,8 @@ export interface Esp32TargetOptions {
 }
 
 /**
- * Makes the target for the ESP32 family: it inspects, plans and measures images, and drives A/B updates through raw flash.
+ * Makes the target for the ESP32 family: it inspects, plans and measures images, and drives A/B updates through raw
+ * flash, or through an agent on the device.
  * @throws `INVALID_OPTIONS`
  */
 export function esp32Target(options: Esp32TargetOptions = {}): Target<Esp32Plan> {
@@ -58,7 +60,7 @@ export function esp32Target(options: Esp32TargetOptions = {}): Target<Esp32Plan>
     inspect: async (image, context) => await inspect(image, context),
     plan: (device, image, descriptor) => planUpdate(device, image, descriptor, { chips, chipOf }),
     measure: async (image, context) => [await measure(image, context)],
-    drive: Object.freeze({ flash: flashDriver({ partitionTableOffset, rollback }) }),
+    drive: Object.freeze({ flash: flashDriver({ partitionTableOffset, rollback }), agent: agentDriver }),
   })
 }
 

@@ -1,7 +1,7 @@
-import type { FlashPort } from '@reflash/core'
+import type { AgentPort, FlashPort } from '@reflash/core'
 import { type Bench, type Boots, damaged, targetSuite } from '@reflash/core/conformance'
 import { esp32Target, twoOtaTable } from '@reflash/target-esp32'
-import { demoImage, flashPort, memoryFlash, type VirtualEsp32, virtualEsp32 } from '@reflash/target-esp32/testing'
+import { agentPort, demoImage, flashPort, memoryFlash, type VirtualEsp32, virtualEsp32 } from '@reflash/target-esp32/testing'
 import { describe, it } from 'vitest'
 
 const imageOf = (version: string, options: Partial<Parameters<typeof demoImage>[0]> = {}) =>
@@ -15,13 +15,17 @@ function bootedIn({ booted, flash }: VirtualEsp32): Boots {
   return isAt(good) ? 'good' : 'other'
 }
 
-function bench(rollback: boolean): Bench<FlashPort> {
+function boot(rollback: boolean): VirtualEsp32 {
   const partitions = twoOtaTable({ slotBytes: 0x2_0000 })
   const device = virtualEsp32({ chip: 'esp32s3', rollback, partitions, flash: memoryFlash(0x6_0000) })
   device.provision(old)
   device.boot()
+  return device
+}
+
+function bench<Port>(device: VirtualEsp32, port: Port): Bench<Port> {
   return {
-    port: flashPort(device),
+    port,
     async boot() {
       device.boot()
       return bootedIn(device)
@@ -29,6 +33,24 @@ function bench(rollback: boolean): Bench<FlashPort> {
     runs: async () => bootedIn(device),
     keep: async () => device.markValid(),
   }
+}
+
+function flashBench(rollback: boolean): Bench<FlashPort> {
+  const device = boot(rollback)
+  return bench(device, flashPort(device))
+}
+
+/** The update code on a device, which restarts it once it has selected the new slot. */
+function agentBench(rollback: boolean): Bench<AgentPort> {
+  const device = boot(rollback)
+  const port = agentPort(device)
+  return bench(device, {
+    ...port,
+    async activate(context) {
+      await port.activate(context)
+      device.boot()
+    },
+  })
 }
 
 for (const rollback of [true, false]) {
@@ -55,7 +77,8 @@ for (const rollback of [true, false]) {
               reasons: 3,
             },
           ],
-          flash: async () => bench(rollback),
+          flash: async () => flashBench(rollback),
+          agent: async () => agentBench(rollback),
           dispose: async () => {},
         }),
         factory: esp32Target,

@@ -1,19 +1,5 @@
-import { describe, expect, it } from 'vitest'
 import { allMutants } from './all-mutants.ts'
+import { testMutants } from './mutant-tests.ts'
 
-// `npm run mutants` prints the same list as a table.
-for (const { suite, rules, mutants, unbroken } of allMutants) {
-  describe(`mutants of a ${suite}`, () => {
-    for (const { rule, wrong, play } of mutants) {
-      it(`${rule} is the first rule to fail where the plugin ${wrong}`, async () => {
-        const failure = await play()
-        expect(failure?.rule, failure?.reason).toBe(rule)
-      })
-    }
-
-    it('has a mutant for every rule, or says why it has none', () => {
-      const broken = new Set(mutants.map(({ rule }) => rule))
-      expect(rules.filter((rule) => !broken.has(rule))).toEqual(rules.filter((rule) => unbroken[rule] !== undefined))
-    })
-  })
-}
+// Those of a transport take as long as all others: they have a file, and so a process, of their own.
+for (const table of allMutants) if (table.suite !== 'transport') testMutants(table)

@@ -175,7 +175,8 @@ function isPlanned(plan: Esp32Plan, { size, crc32, digest }: ReadBack): boolean 
   return size === plan.sizeBytes && crc32 === plan.crc32 && digest === plan.digest
 }
 
-function expectPlannedImage({ digest, sizeBytes, crc32 }: Esp32Plan, { descriptor, crc32: found }: HeldImage): void {
+/** @throws `IMAGE_OTHER_THAN_PLANNED` */
+export function expectPlannedImage({ digest, sizeBytes, crc32 }: Esp32Plan, { descriptor, crc32: found }: HeldImage): void {
   if (descriptor.digest === digest && descriptor.size === sizeBytes && found === crc32) return
   const shown = `${descriptor.size} bytes, CRC-32 ${found}, ${descriptor.digest}`
   throw fail('IMAGE_OTHER_THAN_PLANNED', `expected ${sizeBytes} bytes, CRC-32 ${crc32}, ${digest}; found ${shown}`)
