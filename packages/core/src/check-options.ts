@@ -6,6 +6,9 @@ import { isOtaError } from './errors.ts'
 import { historyLimit } from './journey/device-record.ts'
 import { quoted } from './update/quoted.ts'
 
+/** Problems in the message; `because` has them all. */
+const problemsShown = 20
+
 /** A day: longer than anything here should wait, and what a timer can still hold. */
 const longestMs = 86_400_000
 
@@ -22,7 +25,9 @@ export function checkOptions(options: ReflashOptions): void {
     ...otherProblems(options),
   ]
   if (problems.length === 0) return
-  throw fail('INVALID_COMPOSITION', `the composition cannot work: ${problems.join('; ')}`, {
+  const shown = problems.slice(0, problemsShown).join('; ')
+  const more = problems.length > problemsShown ? `; and ${problems.length - problemsShown} more` : ''
+  throw fail('INVALID_COMPOSITION', `the composition cannot work: ${shown}${more}`, {
     because: problems.map((message) => ({ code: 'INVALID_COMPOSITION', message })),
   })
 }

@@ -344,14 +344,14 @@ const record = fuzzParser<Json, unknown>({
   codes: { FACTS_CORRUPT: 'invalid' },
 })
 
-/** One composition for every input: each starts from what it finds in the journal. */
+/** Puts a record into a journal and lets a gateway go on from there: a new one now and then, because registries and catalogs of tests forget nothing. */
 function resumed(): (stored: Json) => Promise<void> {
-  const { release, composition } = world({ journal: memoryJournal() })
-  release('1.1.0')
-  const gateway = createGateway(composition)
-  const { journal } = composition
   const device = principal('d1')
+  let used = 0
+  let made = gatewayOverJournal()
   return async (stored) => {
+    if (++used % 256 === 0) made = gatewayOverJournal()
+    const { gateway, journal } = made
     const put = async (): Promise<void> => {
       const entry = await journal.get('device/d1')
       await journal.put('device/d1', stored, { ifVersion: entry?.version ?? null })
@@ -363,6 +363,12 @@ function resumed(): (stored: Json) => Promise<void> {
     if (!(body instanceof Uint8Array)) (body as { return?: () => void }).return?.()
     await gateway.report(device, 2, { state: 'installed' })
   }
+}
+
+function gatewayOverJournal() {
+  const { release, composition } = world({ journal: memoryJournal() })
+  release('1.1.0')
+  return { gateway: createGateway(composition), journal: composition.journal }
 }
 
 const resume = fuzzParser<Json, void>({
