@@ -1,4 +1,4 @@
-import { allMutants } from '../packages/core/test/mutants/all-mutants.ts'
+import { allMutants, suitesToProve } from '../packages/core/test/mutants/all-mutants.ts'
 
 // Runs every mutant against its suite and prints which rule caught it. The tests run the same list; here it is to be read.
 
@@ -28,14 +28,17 @@ for (const { suite, rules, mutants, unbroken: reasons } of allMutants) {
 
 const caught = rows.filter(({ isCaught }) => isCaught).length
 if (process.argv.includes('--json')) {
-  console.log(JSON.stringify({ mutants: rows.length, caught, rows, unbroken, missing }, null, 2))
+  console.log(JSON.stringify({ mutants: rows.length, caught, rows, unbroken, missing, withoutMutants: suitesToProve() }, null, 2))
 } else {
   const cells = rows.map(({ suite, rule, wrong, first = 'none', isCaught }) => [suite, rule, wrong, first, isCaught ? 'yes' : 'NO'])
   const head = ['suite', 'rule', 'what the plugin does wrong', 'first rule that failed', 'caught']
   for (const row of [head, head.map(() => '---'), ...cells]) console.log(`| ${row.join(' | ')} |`)
   for (const { rule, reason } of unbroken) console.log(`\n${rule} has no mutant: ${reason}`)
+  for (const { suite, reason } of suitesToProve())
+    console.log(`\nThe suite of a ${suite} has no mutants: ${reason ?? 'write them, or their reason'}`)
   for (const rule of missing) console.log(`\n${rule} has no mutant: write one, or its reason`)
   console.log(`\n${rows.length} mutants, ${caught} caught`)
 }
 // What hangs in a mutant that was caught would keep the process.
-process.exit(caught === rows.length && missing.length === 0 ? 0 : 1)
+const isProven = suitesToProve().every(({ reason }) => reason !== undefined)
+process.exit(caught === rows.length && missing.length === 0 && isProven ? 0 : 1)
