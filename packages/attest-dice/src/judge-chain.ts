@@ -117,8 +117,17 @@ function checksOf(step: Step, scene: Scene): readonly DiceCheck[] {
     name: step.name,
     status: 'failed',
     ...(certificate === undefined ? {} : { certificate }),
-    reason,
+    reason: printable(reason),
   }))
+}
+
+/** Characters of a reason: it goes into journals, logs and terminals. */
+const reasonLimit = 500
+
+// Texts of a certificate are a stranger's: a line break or an escape sequence in them would write where it should not.
+function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out here
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, '?').slice(0, reasonLimit)
 }
 
 // AR4SI: nothing can be said of what cannot be read; a good device in recovery needs care; all else is a reason not to trust it.

@@ -85,8 +85,7 @@ export function referencesOf(measurements: readonly Measurement[]): readonly Ref
 function members(json: unknown, at: string, known: readonly string[]): Readonly<Record<string, unknown>> {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) throw wrong(at, 'an object', json)
   // A mistyped member would be a condition that is never checked.
-  for (const name of Object.keys(json))
-    if (!known.includes(name)) throw wrong(`${at}.${name}`, `only ${known.join(', ')}`, 'another member')
+  for (const name of Object.keys(json)) if (!known.includes(name)) throw wrong(at, `only ${known.join(', ')}`, name)
   return json as Readonly<Record<string, unknown>>
 }
 
