@@ -68,6 +68,20 @@ async function checkedPass(): Promise<void> {
   )
 }
 
+async function diceAppraisal(): Promise<void> {
+  const command = [process.execPath, '--conditions=@reflash/source', `${root}packages/attest-dice/bench/appraisal.ts`, '--json']
+  const { code, stdout, output } = await runCommand(command)
+  if (code !== 0) throw new Error(output)
+  const { cached, uncached, cachedMicros, bareMicros } = JSON.parse(stdout) as Readonly<Record<string, number>>
+  const beside = 'rate by that of five bare P-256 verifications'
+  report(
+    { what: `DICE chain of 4, seen before: ${beside}`, value: cached as number, unit: 'times', atLeast: 0.6 },
+    { what: `DICE chain of 4, never seen: ${beside}`, value: uncached as number, unit: 'times' },
+    { what: 'DICE chain of 4, seen before: CPU per appraisal', value: cachedMicros as number, unit: 'us' },
+    { what: 'five bare P-256 verifications: CPU', value: bareMicros as number, unit: 'us' },
+  )
+}
+
 /** The least that node:http can do: a constant of that many bytes, whatever is asked. */
 async function bareServer(
   sizeBytes: number,
@@ -206,6 +220,7 @@ if (!json)
   )
 
 await checkedPass()
+await diceAppraisal()
 await withServed(join(temporary, 'small'), mebibyte, async (served) => {
   if (wrkIsThere) await smallAnswers(served)
   if (wrkIsThere && nginxIsThere) await largeAnswers(served, '1 MiB hot', 1, join(temporary, 'nginx-small'))
