@@ -31,7 +31,9 @@ const points = faultPoints()
 const say = (said: Said): void => void process.send?.(said)
 let clockOffsetMs = 0
 const clock = (): Date => new Date(Date.now() + clockOffsetMs)
-let running: { readonly composition: Composition; readonly options: ReflashOptions; readonly serving?: Serving } | undefined
+let running:
+  | { readonly composition: Composition; readonly options: ReflashOptions; readonly port: keyof Ports; readonly serving?: Serving }
+  | undefined
 
 function optionsOf({ folder, repository, target, attestation, key }: Setup): ReflashOptions {
   return {
@@ -55,14 +57,15 @@ async function open(setup: Setup): Promise<{ readonly url?: string }> {
   clockOffsetMs = setup.clockOffsetMs ?? 0
   points.arm(setup.fault, join(setup.folder, 'cache'))
   const options = optionsOf(setup)
+  const { port = 'agent' } = setup
   const gateway = createGateway(options)
   const { composition } = gateway
   if (!setup.listens) {
-    running = { composition, options }
+    running = { composition, options, port }
     return {}
   }
   const serving = await httpTransport({ listen: '127.0.0.1:0' }).serve({ gateway, authenticators: options.authenticators })
-  running = { composition, options, serving }
+  running = { composition, options, port, serving }
   return { url: serving.addresses[0] as string }
 }
 
@@ -91,7 +94,7 @@ async function overTheLine(method: string, args: readonly unknown[]): Promise<ne
   return answer.value as never
 }
 
-/** The same line for both ports: the target asks for the one that it can drive. */
+/** The way to the device, by either port. */
 function line(uses: keyof Ports): Transport {
   const connect = async ({ id }: { readonly id: string }): Promise<Connection<keyof Ports>> => ({
     port: portOf(uses, id),
@@ -123,7 +126,7 @@ async function answerTo(command: Command): Promise<Extract<Said, { is: 'done' }>
     case 'push': {
       if (running === undefined) throw new Error('expected an open composition')
       const { options, composition } = running
-      const engine = createEngine({ ...options, transports: [line('agent'), line('flash')], lookAgainMs: 1 }, composition)
+      const engine = createEngine({ ...options, transports: [line(running.port)], lookAgainMs: 1 }, composition)
       return { is: 'done', result: await engine.update(command.device) }
     }
     case 'close':

@@ -8,7 +8,7 @@ import { falselyConfirmed, lostReports, type Witness, wrongEnd } from './witness
 /** A whole update, from the first word of a device to its end, however often the server dies. */
 export interface Scene {
   readonly name: string
-  readonly setup: Pick<Setup, 'repository' | 'target' | 'attestation' | 'key' | 'listens'>
+  readonly setup: Pick<Setup, 'repository' | 'target' | 'attestation' | 'key' | 'listens' | 'port'>
   /** How the update ends. */
   readonly ends: 'confirmed' | 'failed' | 'unobserved'
   /** A device that runs 1.0.0. */

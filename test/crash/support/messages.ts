@@ -24,6 +24,8 @@ export interface Setup {
   readonly fault?: FaultPoint
   /** Whether it listens for devices that pull. */
   readonly listens: boolean
+  /** The port at the other end of its line; `agent` where absent. */
+  readonly port?: 'agent' | 'flash'
   /** Gives up root before anything is opened, so that file modes count. */
   readonly asNobody?: boolean
 }

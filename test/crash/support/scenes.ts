@@ -41,7 +41,7 @@ export function pullScenes({ esp32, memory }: Releases): readonly Scene[] {
 
 /** Every way of an update that is pushed. */
 export function pushScenes({ esp32, memory }: Releases): readonly Scene[] {
-  const onEsp32 = { ...esp32, target: 'esp32', attestation: 'none', listens: false } as const
+  const onEsp32 = { ...esp32, target: 'esp32', attestation: 'none', listens: false, port: 'flash' } as const
   const onBoard = { ...memory, target: 'memory', attestation: 'none', listens: false } as const
   const proven = { ...onBoard, attestation: 'proven' } as const
   return [
