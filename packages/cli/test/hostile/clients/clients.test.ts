@@ -3,7 +3,7 @@ import { floodTable, runFloods } from './flood-scenes.ts'
 import { floods } from './floods.ts'
 
 const devices = 100
-/** An idle server has 110; 2,500 connections at 14 kB, 32 MiB of buffers, and the garbage of them all on a machine that is busy. */
+/** An idle server has 110; 2,900 connections at 14 kB, 32 MiB of buffers, and the garbage of them all on a machine that is busy. */
 const mostMiB = 640
 
 describe('hostile clients', () => {
