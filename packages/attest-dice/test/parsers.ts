@@ -97,6 +97,7 @@ function changeKnown(certificate: Uint8Array, random: SeededRandom): Uint8Array 
     const claims = extensions.find(({ children: [oid] }) => oid?.value[0] === 0x67)?.children.at(-1)?.value
     const member = (tag: number): Uint8Array | undefined =>
       claims === undefined || claims[0] !== 0x30 ? undefined : readDer(claims).children.find((child) => child.tag === tag)?.value
+    const last = (value: Uint8Array | undefined): void => value?.set([0x0c], value.length - 1)
     random.pick([
       () => fields[1]?.value.fill(0),
       () => text(notBefore?.value, '400101000000Z'),
@@ -108,6 +109,14 @@ function changeKnown(certificate: Uint8Array, random: SeededRandom): Uint8Array 
       () => member(0x84)?.fill(random.below(4)),
       () => member(0x87)?.fill(1 << (4 + random.below(4)), 1, 2),
       () => member(0x8a)?.fill(0, 1, 2),
+      // The last number of a purpose, and of a hash.
+      () => last(extensions.find(({ children: [oid] }) => oid?.value[2] === 0x20)?.children.at(-1)?.value),
+      () =>
+        last(
+          member(0xa6) === undefined
+            ? undefined
+            : readDer(claims as Uint8Array).children.find(({ tag }) => tag === 0xa6)?.children[0]?.children[0]?.value,
+        ),
       // A UEID is the first member of its extension.
       () => member(0x04)?.fill(0, 0, 1),
       () => member(0x04)?.fill(random.below(256), 1, 2),
@@ -182,6 +191,8 @@ const notFromBytes = [
   'MODE_RECOVERY',
   'MODE_NOT_SECURE',
   'DIGEST_LENGTH',
+  // Takes two certificates that measure nothing.
+  'MEASURED',
 ]
 const codesOfChains: Readonly<Record<string, Fault>> = Object.fromEntries(
   Object.entries(diceErrors)
@@ -221,6 +232,7 @@ const exchangeWord: Mutation<Uint8Array> = (body, random) => {
     ['"confirm"', '"admit"'],
     ['"d1"', '"d2"'],
     ['"BwcH', '"CAgI'],
+    [/"signature":"../, '"signature":"AA'],
   ] as const)
   return new Uint8Array(Buffer.from(Buffer.from(body).toString('latin1').replace(from, to), 'latin1'))
 }
