@@ -66,7 +66,8 @@ export function topicsOf(prefix: string): Topics {
       if (!topic.startsWith(down)) return undefined
       const [, kind, instance, ...rest] = topic.slice(down.length).split('/')
       const known = downKinds.find((candidate) => candidate === kind)
-      if (known === undefined || rest.length > 0 || (known === 'chunk') !== isInstance(instance)) return undefined
+      if (known === undefined || rest.length > 0) return undefined
+      if (known === 'chunk' ? !isInstance(instance) : instance !== undefined) return undefined
       return { kind: known, ...(instance === undefined ? {} : { instance }) }
     },
   })

@@ -25,9 +25,19 @@ describe('topics', () => {
   })
 
   test('that belong to nobody are read as none', () => {
-    const strange = ['', 'd/check-in', 'plant-1/ota/v1/up', 'plant-1/ota/v1/up/d', 'plant-1/ota/v1/up/../check-in', 'plant-1/ota/v1/up/%2b/check-in']
-    const more = ['d/format', 'd/check-in/x', 'd/agent', 'd/ack/', '/check-in', '%2Bd/check-in', '+/check-in', '#'].map((end) => `plant-1/ota/v1/up/${end}`)
-    for (const topic of [...strange, ...more.filter((topic) => !topic.endsWith('ack/'))]) expect(topics.parseUp(topic), topic).toBeUndefined()
+    const strange = [
+      '',
+      'd/check-in',
+      'plant-1/ota/v1/up',
+      'plant-1/ota/v1/up/d',
+      'plant-1/ota/v1/up/../check-in',
+      'plant-1/ota/v1/up/%2b/check-in',
+    ]
+    const more = ['d/format', 'd/check-in/x', 'd/agent', 'd/ack/', '/check-in', '%2Bd/check-in', '+/check-in', '#'].map(
+      (end) => `plant-1/ota/v1/up/${end}`,
+    )
+    for (const topic of [...strange, ...more.filter((topic) => !topic.endsWith('ack/'))])
+      expect(topics.parseUp(topic), topic).toBeUndefined()
     for (const topic of ['plant-1/ota/v1/down/d/chunk', 'plant-1/ota/v1/down/d/chunk/UPPER', 'plant-1/ota/v1/down/d/answer/x', 'other']) {
       expect(topics.parseDown(topic), topic).toBeUndefined()
     }
@@ -35,7 +45,9 @@ describe('topics', () => {
 
   test('refuse a prefix that would reach beyond itself', () => {
     for (const prefix of ['', '/', 'a/', '/a', 'a//b', '+', 'a/#', 'a b', '$share/a', 'x'.repeat(129)]) {
-      expect(() => topicsOf(prefix), prefix).toThrow(expect.toSatisfy((error: unknown) => isOtaError(error) && error.code === 'INVALID_OPTIONS'))
+      expect(() => topicsOf(prefix), prefix).toThrow(
+        expect.toSatisfy((error: unknown) => isOtaError(error) && error.code === 'INVALID_OPTIONS'),
+      )
     }
   })
 })

@@ -1,0 +1,252 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { createEngine, type OtaEvent, tokenDevices } from '@reflash/core'
+import { memoryCache, memoryJournal } from '@reflash/core/testing'
+import { expect, test } from 'vitest'
+import { type MqttClient, mqttClient } from '../src/client/index.ts'
+import { brokerDevices, type MqttTransport, mqttTransport } from '../src/index.ts'
+import { board } from './support/board.ts'
+import { startMosquitto, subscriberPath } from './support/mosquitto.ts'
+import { describeMosquitto } from './support/only-mosquitto.ts'
+import { boardOf, gatewayOf, imageOf, options, tokenOf, updateOverMqtt } from './support/world.ts'
+
+const run = promisify(execFile)
+const versions = ['5', '3.1.1'] as const
+const quick = { retryMs: 100, reconnectMs: 400 }
+
+/** Calls `act` when something has happened so many times. */
+function atCount(count: number, act: () => void): () => void {
+  let seen = 0
+  return () => {
+    seen += 1
+    if (seen === count) act()
+  }
+}
+
+describeMosquitto.each(versions)('over Mosquitto with MQTT %s', (version) => {
+  const clientOf = (url: string, deviceId: string, more = {}): MqttClient =>
+    mqttClient({ url, version, deviceId, token: tokenOf(deviceId), limits: { ...quick, requestBytes: 16_384, chunkBytes: 4096 }, ...more })
+
+  test('a device that has MQTT only updates and confirms by a token in its messages', async () => {
+    await using broker = await startMosquitto()
+    const gateway = gatewayOf()
+    const transport = mqttTransport({ url: broker.url, version })
+    await transport.serve({ gateway, authenticators: gateway.composition.authenticators })
+    const client = clientOf(broker.url, 'd1')
+    expect(await updateOverMqtt(client, boardOf('d1'))).toBe('UP_TO_DATE 1.1.0 confirmed')
+    await client.close()
+    await transport.close()
+  })
+
+  // After so many messages from the device: before its check-in is answered, in the download, and at its reports.
+  test.each([1, 2, 4, 8, 14, 20, 21, 22, 23])(
+    'the broker is killed at message %i of an update by pull, and the device confirms all the same',
+    async (at) => {
+      await using broker = await startMosquitto()
+      const gateway = gatewayOf()
+      let restarted: Promise<void> = Promise.resolve()
+      const kill = atCount(at, () => {
+        restarted = broker.kill().then(broker.start)
+      })
+      const transport = mqttTransport({ url: broker.url, version, limits: quick, onRecord: kill })
+      await transport.serve({ gateway, authenticators: gateway.composition.authenticators })
+      const client = clientOf(broker.url, 'd1')
+      expect(await updateOverMqtt(client, boardOf('d1'))).toBe('UP_TO_DATE 1.1.0 confirmed')
+      await restarted
+      await client.close()
+      await transport.close()
+    },
+  )
+
+  test.each(['begin', 'write 8192', 'write 131072', 'write 262144', 'activate'])(
+    'the broker is killed at "%s" of a push, and the push ends confirmed',
+    async (call) => {
+      await using broker = await startMosquitto()
+      const device = boardOf('d1')
+      let restarted: Promise<void> | undefined
+      const { port } = device
+      const watched = <A extends unknown[], R>(name: (...args: A) => string, act: (...args: A) => Promise<R>) => {
+        return async (...args: A): Promise<R> => {
+          if (name(...args) === call) restarted ??= broker.kill().then(broker.start)
+          return act(...args)
+        }
+      }
+      const begin = watched(() => 'begin', port.begin)
+      const write = watched((offset: number) => `write ${offset}`, port.write)
+      const activate = watched(() => 'activate', port.activate)
+      const client = clientOf(broker.url, 'd1')
+      const activated = (): void => {
+        device.restart()
+        device.keep()
+      }
+      await client.serveAgent({ port: { ...port, begin, write, activate }, activated })
+      const composed = options()
+      const transport = mqttTransport({ url: broker.url, version, limits: quick, authenticators: composed.authenticators })
+      const engine = createEngine({ ...composed, transports: [transport], lookAgainMs: 20 })
+      const { outcome } = await engine.update({ id: 'd1', model: 'board' })
+      expect(outcome).toBe('confirmed')
+      expect(restarted, 'expected that the broker was killed').toBeDefined()
+      await restarted
+      expect(device.state().installed).toMatchObject({ version: '1.1.0', state: 'confirmed' })
+      await client.close()
+      await engine.composition.close()
+    },
+  )
+
+  test('a device that restarts in the middle of a push goes on from what it has stored', async () => {
+    await using broker = await startMosquitto()
+    const device = boardOf('d1')
+    const limits = { ...quick, windowBytes: 16_384 }
+    const restart = atCount(20, () => {
+      device.restart()
+      void serving[Symbol.asyncDispose]().then(serve)
+    })
+    const write: typeof device.port.write = async (...args) => {
+      restart()
+      return device.port.write(...args)
+    }
+    const client = clientOf(broker.url, 'd1')
+    let serving: AsyncDisposable
+    const serve = async (): Promise<void> => {
+      serving = await client.serveAgent({ port: { ...device.port, write }, activated: device.keep })
+    }
+    await serve()
+    const composed = options()
+    const transport = mqttTransport({ url: broker.url, version, limits, authenticators: composed.authenticators })
+    const engine = createEngine({ ...composed, transports: [transport], lookAgainMs: 20 })
+    // Where the restart has cost bytes that were acknowledged, the push says so, and the next one goes on.
+    const first = await engine.update({ id: 'd1', model: 'board' }).catch((error: { code: string }) => error.code)
+    if (typeof first === 'string') expect(first).toBe('AGENT_BUSY')
+    const { outcome } = typeof first === 'string' ? await engine.update({ id: 'd1', model: 'board' }) : first
+    expect(outcome).toBe('confirmed')
+    expect(device.calls.filter((name) => name === 'write 0')).toHaveLength(1)
+    await client.close()
+    await engine.composition.close()
+  })
+
+  test('two servers with a shared subscription offer each device one update once', async () => {
+    await using broker = await startMosquitto()
+    const devices = Array.from({ length: 40 }, (_, index) => `d${index}`)
+    const shared = options({ devices, journal: memoryJournal() })
+    const offers = new Map<string, number>()
+    const served = [0, 0]
+    const onEvent = (event: OtaEvent): void => {
+      if (event.type !== 'device' || event.stage !== 'plan' || event.status !== 'passed') return
+      offers.set(event.deviceId, (offers.get(event.deviceId) ?? 0) + 1)
+    }
+    const replicas = await Promise.all(
+      [0, 1].map(async (index) => {
+        const gateway = gatewayOf({ ...shared, devices, cache: memoryCache(), onEvent })
+        const count = (): void => {
+          served[index] = (served[index] ?? 0) + 1
+        }
+        const transport = mqttTransport({ url: broker.url, version, share: 'replicas', onRecord: count })
+        await transport.serve({ gateway, authenticators: shared.authenticators })
+        return transport
+      }),
+    )
+    const clients = devices.map((id) => clientOf(broker.url, id))
+    // Each asks three times at once, as one does whose answers are late.
+    const told = await Promise.all(
+      clients.map(async (client) => {
+        const answers = await Promise.all([1, 2, 3].map(() => client.checkIn({ model: 'board', installed: { version: '1.0.0' } })))
+        return answers.map(({ offer }) => offer?.seq)
+      }),
+    )
+    expect(told).toEqual(devices.map(() => [1, 1, 1]))
+    expect([...offers.values()]).toEqual(devices.map(() => 1))
+    expect(served[0]).toBeGreaterThan(0)
+    expect(served[1]).toBeGreaterThan(0)
+    expect((served[0] ?? 0) + (served[1] ?? 0)).toBe(devices.length * 3)
+    const done = await Promise.all(clients.map((client, index) => updateOverMqtt(client, boardOf(devices[index] as string))))
+    expect(new Set(done)).toEqual(new Set(['UP_TO_DATE 1.1.0 confirmed']))
+    await Promise.all([...clients.map((client) => client.close()), ...replicas.map((transport) => transport.close())])
+  })
+
+  test("OtaFlux's notification arrives at mosquitto_sub as OtaFlux sends it: topic, payload, QoS 1, retained", async () => {
+    await using broker = await startMosquitto()
+    const transport = mqttTransport({ url: broker.url, version, otafluxTopic: 'firmware/notify' })
+    await transport.announce('sensor-1', { version: '1.0.0', size: 942_320 })
+    // Subscribed after it was sent: only what is retained comes.
+    const { stdout } = await run(subscriberPath ?? '', [
+      ...['-h', '127.0.0.1', '-p', String(broker.port), '-t', 'firmware/notify/#', '-q', '1', '-C', '1', '-W', '5'],
+      ...['-F', '%t %q %r %p'],
+    ])
+    expect(stdout.trim()).toBe('firmware/notify/sensor-1 1 1 {"version":"1.0.0","size":942320}')
+    await transport.close()
+  })
+
+  test('a device hears that a version is there', async () => {
+    await using broker = await startMosquitto()
+    const transport = mqttTransport({ url: broker.url, version })
+    const client = clientOf(broker.url, 'd+1')
+    const heard = Promise.withResolvers<unknown>()
+    await client.onNotice(heard.resolve)
+    await transport.announce('d+1', { version: '1.1.0', size: 5 })
+    expect(await heard.promise).toEqual({ version: '1.1.0', size: 5 })
+    await client.close()
+    await transport.close()
+  })
+})
+
+describeMosquitto('with an access list', () => {
+  const acl = ['user server', 'topic readwrite reflash/#', 'pattern write reflash/v1/up/%u/#', 'pattern read reflash/v1/down/%u/#']
+  const users = { server: 'server-password', d1: 'password-1', d2: 'password-2' }
+  const server = { username: 'server', password: users.server }
+
+  test.each(versions)('the broker says who a device is, and lets none speak for another (MQTT %s)', async (version) => {
+    await using broker = await startMosquitto({ acl, users })
+    const gateway = gatewayOf()
+    const transport = mqttTransport({ url: broker.url, version, ...server })
+    await transport.serve({ gateway, authenticators: [brokerDevices()] })
+    const limits = { ...quick, silenceMs: 600 }
+    const thief = mqttClient({ url: broker.url, version, deviceId: 'd1', username: 'd2', password: users.d2, limits })
+    await expect(thief.checkIn()).rejects.toMatchObject({ fault: 'unavailable' })
+    const honest = mqttClient({ url: broker.url, version, deviceId: 'd1', username: 'd1', password: users.d1, limits })
+    expect(await updateOverMqtt(honest, boardOf('d1'))).toBe('UP_TO_DATE 1.1.0 confirmed')
+    await Promise.all([thief.close(), honest.close(), transport.close()])
+  })
+
+  test('a wrong password is refused at once, and no error shows it', async () => {
+    await using broker = await startMosquitto({ acl, users })
+    const wrong = mqttTransport({
+      url: broker.url,
+      username: 'server',
+      password: 'hunter2-wrong',
+      authenticators: [tokenDevices({ d1: 't' })],
+    })
+    const error = await wrong.connect({ id: 'd1' }).catch((caught: unknown) => caught)
+    expect(error).toMatchObject({ code: 'BROKER_REFUSED', fault: 'rejected' })
+    expect(`${JSON.stringify(error)}${String((error as Error).stack)}${String((error as Error).cause)}`).not.toContain('hunter2')
+    await wrong.close()
+  })
+})
+
+describeMosquitto('with a hundred devices', () => {
+  test('all update while the server holds no more than its budget of images', async () => {
+    await using broker = await startMosquitto()
+    const devices = Array.from({ length: 100 }, (_, index) => `d${index}`)
+    const gateway = gatewayOf({ devices })
+    let failed = 0
+    const onRecord = ({ code }: { readonly code?: string }): void => {
+      if (code !== undefined) failed += 1
+    }
+    const limits = { bufferBytes: 256 * 1024, concurrency: 8 }
+    const transport: MqttTransport = mqttTransport({ url: broker.url, limits, onRecord })
+    await transport.serve({ gateway, authenticators: gateway.composition.authenticators })
+    const before = process.memoryUsage().arrayBuffers
+    let peak = 0
+    const watch = setInterval(() => {
+      peak = Math.max(peak, process.memoryUsage().arrayBuffers)
+    }, 10)
+    const clients = devices.map((deviceId) => mqttClient({ url: broker.url, deviceId, token: tokenOf(deviceId) }))
+    const boards = devices.map((id) => board(id, imageOf('1.0.0', 100)))
+    const done = await Promise.all(clients.map((client, index) => updateOverMqtt(client, boards[index] as ReturnType<typeof board>)))
+    clearInterval(watch)
+    expect(new Set(done)).toEqual(new Set(['UP_TO_DATE 1.1.0 confirmed']))
+    expect(failed).toBe(0)
+    // A hundred devices here hold two parts of 64 KiB and their image each: 30 MB and 13 MB, and garbage between two collections.
+    expect(peak - before).toBeLessThan(160 * 1024 * 1024)
+    await Promise.all([...clients.map((client) => client.close()), transport.close()])
+  }, 60_000)
+})
