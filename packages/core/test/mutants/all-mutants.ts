@@ -1,6 +1,7 @@
 import * as conformance from '@reflash/core/conformance'
 import { cacheMutants } from './cache-mutants.ts'
 import { evidenceMutants } from './evidence-mutants.ts'
+import { fleetMutants } from './fleet-mutants.ts'
 import { journalMutants } from './journal-mutants.ts'
 import type { MutantTable } from './mutant.ts'
 import { registryMutants } from './registry-mutants.ts'
@@ -15,11 +16,11 @@ export const allMutants: readonly MutantTable[] = [
   signatureMutants,
   evidenceMutants,
   targetMutants,
+  fleetMutants,
 ]
 
 /** Suites that nobody has proven yet, with the reason. */
 const unproven: Readonly<Record<string, string>> = {
-  'fleet-store': 'it is younger than this list; its mutants are still to be written',
   transport: 'its mutants are being written',
 }
 

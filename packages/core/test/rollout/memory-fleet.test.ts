@@ -1,7 +1,7 @@
 import { fleetStoreSuite } from '@reflash/core/conformance'
-import { memoryFleet } from '@reflash/core/testing'
 import { describe, it } from 'vitest'
+import { rightFleet } from '../mutants/fleet-mutants.ts'
 
 describe('memoryFleet', () => {
-  fleetStoreSuite({ describe, it }, { make: async () => ({ plugin: memoryFleet(), dispose: async () => {} }) })
+  fleetStoreSuite({ describe, it }, rightFleet)
 })
