@@ -18,7 +18,11 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<D
   pull: { summary: 'write the image of a release into a file', load: async () => (await import('./command/pull.ts')).definePull },
   inspect: { summary: 'say what a file or a release is', load: async () => (await import('./command/inspect.ts')).defineInspect },
   serve: { summary: 'serve releases to devices over HTTP', load: async () => (await import('./command/serve.ts')).defineServe },
-  device: { summary: 'be a virtual ESP32 that updates itself', load: async () => (await import('./command/device.ts')).defineDevice },
+  device: {
+    summary: 'be a virtual ESP32, or ask about the devices of a fleet',
+    load: async () => (await import('./command/device.ts')).defineDevice,
+  },
+  rollout: { summary: 'bring a release to a fleet in waves', load: async () => (await import('./command/rollout.ts')).defineRollout },
   attest: { summary: 'judge what devices prove about themselves', load: async () => (await import('./command/attest.ts')).defineAttest },
   demo: {
     summary: 'play the whole journey of a release on this machine',

@@ -12,6 +12,7 @@ import { readSmallFile } from '../files.ts'
 import { formatBytes, type Progress, progressOn } from '../progress.ts'
 import { required } from '../required-option.ts'
 import { wholeNumber } from '../whole-number.ts'
+import { defineFleetDevice } from './fleet-device.ts'
 
 interface DeviceFlags {
   readonly server: string
@@ -26,6 +27,7 @@ interface DeviceFlags {
 }
 
 export function defineDevice(command: Command, cli: Cli): void {
+  defineFleetDevice(command, cli)
   command
     .description(
       'Is a virtual ESP32 that updates itself over HTTP: 4 MiB of flash with two slots and nothing installed at first, kept in a folder from run to run. It checks in, downloads into the slot that does not run, reads back, switches, restarts, tests itself and confirms. It may be killed at any time.',
@@ -55,7 +57,9 @@ With --once, exit code 0 means that the update was confirmed or that the device 
 Examples:
   reflash device --server http://127.0.0.1:8080 --id d1 --chip esp32s3 --state d1 --once
   reflash device --server http://127.0.0.1:8080 --id d1 --chip esp32s3 --state d1 --token-file d1.token
-  reflash device --server http://127.0.0.1:8080 --id d1 --chip esp32s3 --state d1 --once --rollback-test fail`,
+  reflash device --server http://127.0.0.1:8080 --id d1 --chip esp32s3 --state d1 --once --rollback-test fail
+  reflash device list --select site=berlin
+  reflash device explain d1`,
     )
     .action((flags: DeviceFlags) => device(flags, cli))
 }

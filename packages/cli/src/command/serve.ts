@@ -1,14 +1,15 @@
-import { createGateway } from '@reflash/core'
+import { createGateway, type Serving } from '@reflash/core'
 import { httpTransport } from '@reflash/transport-http'
 import { type Command, Option } from 'commander'
 import type { Cli } from '../cli.ts'
 import { type RegistryFlags, registryFrom, withRegistryFlags } from '../registry-options.ts'
+import { checkRolloutFlags, type RolloutFlags, serveRollout } from '../serve/serve-rollout.ts'
 import { loadConfig, type ServerConfig } from '../serve/server-config.ts'
 import { type LogLevel, logLevels, serverLog } from '../serve/server-log.ts'
 import { type ServerFlags, serverOptions } from '../serve/server-options.ts'
 import { wholeNumber } from '../whole-number.ts'
 
-interface ServeFlags extends ServerFlags, RegistryFlags {
+interface ServeFlags extends ServerFlags, RegistryFlags, RolloutFlags {
   readonly listen?: string
   readonly config?: string
   readonly logLevel: LogLevel
@@ -35,6 +36,10 @@ export function defineServe(command: Command, cli: Cli): void {
       .option('--poll-ms <milliseconds>', 'how often devices are told to check in (default: 60000)', wholeNumber)
       .option('--listen <host:port>', 'where to listen; port 0 takes a free one (default: 127.0.0.1:8080)')
       .option('--state <folder>', 'where journal and cache live', '.reflash')
+      .option('--store <path|url>', 'where journal and fleet live instead: a SQLite file, or postgres://user@host/database')
+      .option('--rollout', 'offer what deployments bring, wave by wave, and nothing else')
+      .option('--management <host:port>', 'where operators are listened to; devices have no business there')
+      .option('--management-tokens <file>', 'tokens of operators: a line "name token" each')
       .option(
         '--config <file>',
         'a module that exports a composition, such as reflash.config.ts; what an option says replaces what it says',
@@ -48,13 +53,15 @@ export function defineServe(command: Command, cli: Cli): void {
 Examples:
   reflash serve --repository '127.0.0.1:5000/firmware/{device}' --key cosign.pub --tokens tokens --product lamp
   reflash serve --repository oci:releases --key cosign.pub --allow-anonymous --listen 127.0.0.1:0
-  reflash serve --config reflash.config.ts --tokens tokens --key cosign.pub`,
+  reflash serve --config reflash.config.ts --tokens tokens --key cosign.pub
+  reflash serve --repository oci:releases --key cosign.pub --tokens tokens --rollout --management 127.0.0.1:8081 --management-tokens operators`,
     )
     .action((flags: ServeFlags) => serve(flags, cli))
 }
 
 async function serve(flags: ServeFlags, cli: Cli): Promise<void> {
   const { signal, output, stderr } = cli
+  checkRolloutFlags(flags)
   const config: ServerConfig = flags.config === undefined ? {} : await loadConfig(flags.config)
   const log = serverLog(stderr, flags.logLevel, cli.now)
   const options = await serverOptions(
@@ -71,7 +78,9 @@ async function serve(flags: ServeFlags, cli: Cli): Promise<void> {
     },
   })
   const { composition } = gateway
+  let rollout: Serving | undefined
   try {
+    rollout = await serveRollout(flags, gateway, log, cli)
     const transport = httpTransport({
       onRequest: log.request,
       ...config.http,
@@ -80,18 +89,30 @@ async function serve(flags: ServeFlags, cli: Cli): Promise<void> {
     const serving = await transport.serve({ gateway, authenticators: options.authenticators }, { signal })
     const { addresses } = serving
     const { opens } = composition
-    output.result({ listening: addresses, repository: options.repository, opens }, startText(addresses, options.repository, opens))
+    const management = rollout?.addresses ?? []
+    output.result(
+      { listening: addresses, ...(management.length === 0 ? {} : { management }), repository: options.repository, opens },
+      startText(addresses, management, options.repository, opens),
+    )
     await ended(signal)
     log.record('info', 'draining')
     await serving[Symbol.asyncDispose]()
     log.record('info', 'stopped')
   } finally {
+    await rollout?.[Symbol.asyncDispose]()
     await composition.close()
   }
 }
 
-function startText(addresses: readonly string[], repository: string, opens: readonly string[]): string {
-  return [`listening on ${addresses.join(', ')}`, `  releases  ${repository}`, ...opens.map((text) => `  OPEN      ${text}`), ''].join('\n')
+function startText(addresses: readonly string[], management: readonly string[], repository: string, opens: readonly string[]): string {
+  const operators = management.length === 0 ? [] : [`  operators ${management.join(', ')}`]
+  return [
+    `listening on ${addresses.join(', ')}`,
+    `  releases  ${repository}`,
+    ...operators,
+    ...opens.map((text) => `  OPEN      ${text}`),
+    '',
+  ].join('\n')
 }
 
 function ended(signal: AbortSignal): Promise<void> {

@@ -12,11 +12,12 @@ import {
   unsignedArtifacts,
 } from '@reflash/core'
 import { cosignVerifier } from '@reflash/registry-oci'
-import { sqlStore } from '@reflash/store-sql'
+import { sqlFleet, sqlStore } from '@reflash/store-sql'
 import { esp32Target } from '@reflash/target-esp32'
 import { fail } from '../cli-errors.ts'
 import { readSmallFile } from '../files.ts'
 import type { ServerConfig } from './server-config.ts'
+import { storeOption } from './store-option.ts'
 import { readTokensFile } from './tokens-file.ts'
 
 /** The options of `reflash serve` that say what it is made of. */
@@ -31,6 +32,8 @@ export interface ServerFlags {
   readonly channel?: string
   readonly pollMs?: number
   readonly state: string
+  readonly store?: string
+  readonly rollout?: boolean
 }
 
 /** Bytes of a public key: one of RSA has under 1 KiB. */
@@ -48,6 +51,7 @@ export async function serverOptions(
 ): Promise<ReflashOptions> {
   checkPairs(flags, config)
   const { http: _, ...given } = config
+  const store = storeOption(flags.store, flags.state)
   return {
     ...given,
     repository: flags.repository ?? (config.repository as string),
@@ -56,7 +60,8 @@ export async function serverOptions(
     authenticators: (await authenticatorsOf(flags, warn)) ?? config.authenticators ?? [],
     targets: config.targets ?? [esp32Target()],
     attestation: config.attestation ?? [unattestedDevices()],
-    journal: config.journal ?? sqlStore({ file: join(flags.state, 'journal.db') }),
+    journal: config.journal ?? sqlStore(store),
+    ...(flags.rollout === true && config.fleet === undefined ? { fleet: sqlFleet(store) } : {}),
     cache: config.cache ?? diskCache({ directory: join(flags.state, 'cache') }),
     ...(flags.trustTagVersions === true ? { versions: trustTagVersions() } : {}),
     ...(flags.product === undefined ? {} : { product: flags.product }),

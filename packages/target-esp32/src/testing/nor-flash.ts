@@ -75,16 +75,38 @@ export function norFlashOver(medium: FlashMedium, sizeBytes: number): NorFlash {
   })
 }
 
-/** Makes an erased flash in memory; 4 MiB where no size is given. @throws `VIRTUAL_FLASH` */
+/** Makes an erased flash in memory, of which only sectors that were written take any; 4 MiB where no size is given. @throws `VIRTUAL_FLASH` */
 export function memoryFlash(sizeBytes: number = 4 * 1024 * 1024): NorFlash {
   expectFlashSize(sizeBytes)
-  const bytes = new Uint8Array(sizeBytes).fill(0xff)
+  const sectors = new Map<number, Uint8Array>()
+  /** The parts of a range that lie in one sector each: its number, where in it, and where in the range. */
+  function* parts(offset: number, length: number): Generator<readonly [index: number, from: number, at: number, length: number]> {
+    for (let at = 0; at < length; ) {
+      const from = (offset + at) % sector
+      const part = Math.min(sector - from, length - at)
+      yield [(offset + at - from) / sector, from, at, part]
+      at += part
+    }
+  }
   return norFlashOver(
     {
-      get: (offset, length) => bytes.slice(offset, offset + length),
-      put: (offset, part) => bytes.set(part, offset),
-      blank: (offset, length) => {
-        bytes.fill(0xff, offset, offset + length)
+      get(offset, length) {
+        const bytes = new Uint8Array(length).fill(0xff)
+        for (const [index, from, at, part] of parts(offset, length)) {
+          const known = sectors.get(index)
+          if (known !== undefined) bytes.set(known.subarray(from, from + part), at)
+        }
+        return bytes
+      },
+      put(offset, bytes) {
+        for (const [index, from, at, part] of parts(offset, bytes.length)) {
+          const known = sectors.get(index) ?? new Uint8Array(sector).fill(0xff)
+          sectors.set(index, known)
+          known.set(bytes.subarray(at, at + part), from)
+        }
+      },
+      blank(offset, length) {
+        for (const [index] of parts(offset, length)) sectors.delete(index)
       },
       close: () => {},
     },

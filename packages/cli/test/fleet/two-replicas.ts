@@ -1,0 +1,72 @@
+import { rmSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { placesTaken } from '@reflash/core'
+import { sqlFleet, sqlStore } from '@reflash/store-sql'
+import { expect, onTestFinished } from 'vitest'
+import { startPostgres } from '../../../store-sql/test/postgres-server.ts'
+import { holds, imageOf, releases, serveFleet, until } from './served-fleet.ts'
+import { virtualFleet } from './virtual-fleet.ts'
+
+/** Two replicas on one PostgreSQL, of which one is killed without warning in the middle of a wave: what must hold, holds at every look. */
+export async function survivesAKilledReplica(count: number, pollMs: number, limitMs: number): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'reflash-replicas-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  const postgres = await startPostgres()
+  onTestFinished(() => postgres.stop())
+  await releases(folder)
+  const options = ['--store', postgres.url, '--poll-ms', String(pollMs)]
+  const [one, two] = await Promise.all([serveFleet(folder, 'one', ...options), serveFleet(folder, 'two', ...options)])
+  const [store, journal] = [sqlFleet({ url: postgres.url, connections: 2 }), sqlStore({ url: postgres.url, connections: 2 })]
+  onTestFinished(async () => {
+    await store.close?.()
+    await journal.close?.()
+  })
+  // One of twenty breaks: enough to be counted, too few to pause.
+  const works = (index: number): boolean => index % 20 !== 7
+  const fleet = virtualFleet({ servers: [one.url, two.url], count, image: imageOf('1.0.0'), version: '1.0.0', works, pollMs })
+  onTestFinished(() => fleet.stop())
+  await until('every device has checked in', limitMs, () => fleet.travellers.every(({ checkIns }) => checkIns > 0))
+  await two.client.create({ id: 'roll', version: '1.1.0', waves: [30, 100], successPercent: 60, failurePercent: 40 })
+
+  let highest = 0
+  const looks = { done: false, count: 0 }
+  const looking = (async () => {
+    while (!looks.done) {
+      const { counters, size } = (await store.deployment('roll')) as NonNullable<Awaited<ReturnType<typeof store.deployment>>>
+      highest = Math.max(highest, placesTaken(counters))
+      expect(placesTaken(counters)).toBeLessThanOrEqual(size)
+      looks.count += 1
+      await pause(10)
+    }
+  })()
+  looking.catch(() => undefined)
+  const taken = async (): Promise<number> => {
+    const deployment = await store.deployment('roll')
+    return deployment === undefined ? 0 : placesTaken(deployment.counters)
+  }
+  await until('the first wave is being offered', limitMs, async () => (await taken()) > count / 20)
+  one.child.kill('SIGKILL')
+  await one.ended
+  const killedAt = await taken()
+  await until('every device has ended', limitMs, async () => (await store.deployment('roll'))?.state === 'finished')
+  looks.done = true
+  await looking
+  await fleet.stop()
+  two.child.kill('SIGTERM')
+  expect((await two.ended).exitCode).toBe(0)
+
+  await holds(store, journal, 'roll')
+  const deployment = (await store.deployment('roll')) as NonNullable<Awaited<ReturnType<typeof store.deployment>>>
+  expect(deployment).toMatchObject({ state: 'finished', wave: 2, size: count })
+  const broken = fleet.travellers.filter((_, index) => !works(index)).length
+  expect(deployment.counters).toMatchObject({ failed: broken, confirmed: count - broken, offered: 0 })
+  for (const { id, offers } of fleet.travellers) expect(offers.size, id).toBe(1)
+  const starts = (await store.audit({ subject: 'roll', limit: 100 })).filter(({ action }) => action === 'start')
+  expect(starts.length, 'waves that were started').toBe(2)
+  console.info(
+    `${count} devices, two replicas, one killed after ${killedAt} offers: ${looks.count} looks, at most ${highest} of ${count} places; ${deployment.counters.confirmed} confirmed, ${broken} failed`,
+  )
+}
