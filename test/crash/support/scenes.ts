@@ -1,7 +1,9 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { type PullingDevice, pullingEsp32, wiredEsp32 } from './esp32-device.ts'
 import type { Scene, SceneDevice } from './every-fault.ts'
 import { pullingBoard, wiredBoard } from './memory-board.ts'
 import { otafluxDevice } from './otaflux-device.ts'
+import type { StoredDevice } from './record.ts'
 import type { Releases } from './releases.ts'
 import type { DeviceLine, ServerProcess } from './server-process.ts'
 import type { Witness } from './witness.ts'
@@ -13,7 +15,22 @@ function pulls(device: PullingDevice, pauseMs?: number): SceneDevice {
   return {
     ...device,
     ...(pauseMs === undefined ? {} : { pauseMs }),
-    step: (_: ServerProcess, url: string) => device.visit(url),
+    async step(server: ServerProcess, url: string) {
+      const before = device.truth()?.digest
+      await device.visit(url)
+      // Nothing is reported: that all was sent is noted when the device has gone already.
+      if (pauseMs !== undefined && device.truth()?.digest !== before) await noted(server, device.deviceId)
+    },
+  }
+}
+
+/** Waits until the server has noted the end of a download, or is dead: it does so at once, unless the machine is very busy. */
+async function noted(server: ServerProcess, deviceId: string): Promise<void> {
+  for (let look = 1; look <= 500; look++) {
+    const { record } = await server.ask({ do: 'record', deviceId })
+    const { open, history } = (record ?? { history: [] }) as unknown as StoredDevice
+    if (open === undefined && history.length > 0) return
+    await pause(10)
   }
 }
 
