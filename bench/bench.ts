@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { isInstalled } from '../scripts/gate/debian-packages.ts'
 import { runCommand } from '../scripts/gate/run-command.ts'
 import { root } from '../scripts/workspaces.ts'
 import { compare } from './compare.ts'
@@ -79,6 +80,19 @@ async function diceAppraisal(): Promise<void> {
     { what: `DICE chain of 4, never seen: ${beside}`, value: uncached as number, unit: 'times' },
     { what: 'DICE chain of 4, seen before: CPU per appraisal', value: cachedMicros as number, unit: 'us' },
     { what: 'five bare P-256 verifications: CPU', value: bareMicros as number, unit: 'us' },
+  )
+}
+
+async function mqttImages(): Promise<void> {
+  const command = [process.execPath, '--conditions=@reflash/source', `${root}packages/transport-mqtt/bench/image-throughput.ts`, '--json']
+  const { code, stdout, output } = await runCommand([...command, ...(quick ? ['--quick'] : [])])
+  if (code !== 0) throw new Error(output)
+  const { ratio, oursMiBPerSecond, bareMiBPerSecond } = JSON.parse(stdout) as Readonly<Record<string, number>>
+  const what = 'MQTT image to 100 devices'
+  report(
+    { what: `${what}: rate by that of bare chunks through the same Mosquitto`, value: ratio as number, unit: 'times', atLeast: 0.7 },
+    { what: `${what}: rate`, value: oursMiBPerSecond as number, unit: 'MiB/s' },
+    { what: `${what}: rate of bare chunks`, value: bareMiBPerSecond as number, unit: 'MiB/s' },
   )
 }
 
@@ -221,6 +235,8 @@ if (!json)
 
 await checkedPass()
 await diceAppraisal()
+if (await isInstalled('mosquitto')) await mqttImages()
+else leaveOut('MQTT images', 'apt-get install mosquitto')
 await withServed(join(temporary, 'small'), mebibyte, async (served) => {
   if (wrkIsThere) await smallAnswers(served)
   if (wrkIsThere && nginxIsThere) await largeAnswers(served, '1 MiB hot', 1, join(temporary, 'nginx-small'))
