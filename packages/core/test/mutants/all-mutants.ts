@@ -7,6 +7,7 @@ import type { MutantTable } from './mutant.ts'
 import { registryMutants } from './registry-mutants.ts'
 import { signatureMutants } from './signature-mutants.ts'
 import { targetMutants } from './target-mutants.ts'
+import { transportMutants } from './transport-mutants.ts'
 
 /** Every mutant of every published suite. */
 export const allMutants: readonly MutantTable[] = [
@@ -16,6 +17,7 @@ export const allMutants: readonly MutantTable[] = [
   signatureMutants,
   evidenceMutants,
   targetMutants,
+  transportMutants,
   fleetMutants,
 ]
 

@@ -78,7 +78,8 @@ function keptBack({ begin, write, status }: AgentPort): Partial<AgentPort> {
     },
     write: async (offset, bytes, context) => {
       await flush(context)
-      if (offset + bytes.length >= size) return write(offset, bytes, context)
+      await status(context)
+      if (context.signal.aborted || offset + bytes.length >= size) return write(offset, bytes, context)
       kept = { offset, bytes }
     },
     status: async (context) => {

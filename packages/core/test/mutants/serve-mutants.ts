@@ -162,6 +162,7 @@ function readAhead(...[body, size]: Parameters<ServiceHabits['image']>): ReturnT
     async return() {
       isOver = true
       void source.return?.()
+      if (Symbol.asyncIterator in body) void body[Symbol.asyncIterator]().return?.()
       return { done: true, value: undefined }
     },
   }
@@ -225,7 +226,7 @@ export const hostileMutants: readonly Mutant[] = [
     reader: (limitBytes) => (bytes) => packetReader(limitBytes)(bytes),
   }),
   serviceMutant('serve/damaged', 'lets a promise reject unseen over what is no JSON', { reader: rejecting }),
-  serviceMutant('serve/stalled', 'has room for 12 connections, and gives them to whoever stalls', { connections: 12, idleMs: 60_000 }),
+  serviceMutant('serve/stalled', 'has room for few connections, and gives them to whoever stalls', { connections: 18 }),
   serviceMutant('serve/huge', 'takes packets of any size', { packetBytes: Number.POSITIVE_INFINITY }),
   serviceMutant('serve/attacks', 'takes any word for a check-in', { isAsk: () => true }),
 ]
@@ -258,5 +259,5 @@ export const drainMutants: readonly Mutant[] = [
   serviceMutant('serve/drains', 'cuts what is under way when its end comes', { drainMs: 0 }),
   serviceMutant('serve/drains-image', 'cuts images when its end comes', { drainsImages: false }),
   serviceMutant('serve/drain-ends', 'waits for ever when its end comes', { drainMs: 2 ** 30 }, briefMs),
-  serviceMutant('serve/drain-stalled', 'waits for readers for ever when its end comes', { cutsImages: false, idleMs: 60_000 }, briefMs),
+  serviceMutant('serve/drain-stalled', 'waits for readers for ever when its end comes', { cutsImages: false, idleMs: 900 }, briefMs),
 ]

@@ -39,7 +39,7 @@ async function shutOut(name: string, stand: ServeStand, caller: Caller, address?
 }
 
 async function served(stand: ServeStand, authenticators: readonly Authenticator[]): Promise<string> {
-  await stand.serving[Symbol.asyncDispose]()
+  await Promise.resolve(stand.serving[Symbol.asyncDispose]()).catch(() => undefined)
   const serving = await stand.serve({ authenticators })
   return serving.addresses[0] as string
 }
