@@ -3,7 +3,6 @@ import { isWhole } from '../support/transport/frame.ts'
 import { briefMs, type Mutant, never } from './mutant.ts'
 import { agentMutant, connectionMutant, flashMutant, lineMutant, type Pushing, pushMutant } from './transport-maker.ts'
 
-const end = Symbol.asyncDispose
 const says = (error: unknown, words: string): boolean => isOtaError(error) && error.message.includes(words)
 type Made = Awaited<ReturnType<Pushing['connect']>>
 
@@ -30,7 +29,7 @@ export const connectMutants: readonly Mutant[] = [
     const open = new Map<string, Made>()
     return {
       connect: async (device, options) => {
-        await open.get(device.id)?.[end]()
+        await open.get(device.id)?.[Symbol.asyncDispose]()
         const connection = await connect(device, options)
         open.set(device.id, connection)
         return connection
@@ -42,18 +41,20 @@ export const connectMutants: readonly Mutant[] = [
   pushMutant('connect/abort-after', 'ends a connection with the signal that it was made under', ({ connect }) => ({
     connect: async (device, options) => {
       const connection = await connect(device, options)
-      options?.signal?.addEventListener('abort', () => void connection[end]())
+      options?.signal?.addEventListener('abort', () => void connection[Symbol.asyncDispose]())
       return connection
     },
   })),
-  connectionMutant('connect/disposed', 'goes on speaking after the end of its connection', () => ({ [end]: async () => {} })),
+  connectionMutant('connect/disposed', 'goes on speaking after the end of its connection', () => ({
+    [Symbol.asyncDispose]: async () => {},
+  })),
   connectionMutant('connect/dispose-twice', 'cannot end a connection twice', (right) => {
     let isOver = false
     return {
-      [end]: async () => {
+      [Symbol.asyncDispose]: async () => {
         if (isOver) throw coreError('DEVICE_SILENT', 'expected a connection that is open, found one that has ended')
         isOver = true
-        await right[end]()
+        await right[Symbol.asyncDispose]()
       },
     }
   }),
@@ -83,9 +84,9 @@ function firstLine({ connect }: Pushing): Partial<Transport> {
       return {
         ...own,
         port: { ...used.port, deviceId: device.id },
-        [end]: async () => {
+        [Symbol.asyncDispose]: async () => {
           if (used === own) first = undefined
-          await own[end]()
+          await own[Symbol.asyncDispose]()
         },
       } as Made
     },
@@ -137,7 +138,7 @@ export const brokenWireMutants: readonly Mutant[] = [
           try {
             return await port.status(context)
           } catch (error) {
-            if (says(error, 'the line broken')) for (const each of open) await each[end]()
+            if (says(error, 'the line broken')) for (const each of open) await each[Symbol.asyncDispose]()
             throw error
           }
         }

@@ -4,8 +4,6 @@ import { packetReader } from '../support/transport/packets.ts'
 import { briefMs, type Mutant, never } from './mutant.ts'
 import { gatewayMutant, type Pulling, pullMutant, serviceMutant, servingMutant } from './transport-maker.ts'
 
-const end = Symbol.asyncDispose
-
 /** How a transport serves. */
 export const serveMutants: readonly Mutant[] = [
   servingMutant('serve/addresses', 'says where it is in words of its own', () => ({ addresses: ['here'] })),
@@ -54,7 +52,7 @@ export const serveMutants: readonly Mutant[] = [
   pullMutant('serve/abort-after', 'ends a server with the signal that it was made under', ({ serve }) => ({
     serve: async (context, options) => {
       const serving = await serve(context, options)
-      options?.signal?.addEventListener('abort', () => void serving[end]())
+      options?.signal?.addEventListener('abort', () => void serving[Symbol.asyncDispose]())
       return serving
     },
   })),
@@ -81,8 +79,8 @@ function togetherEnded(): (right: Pulling) => Partial<Transport> {
       servings.add(serving)
       return Object.freeze<Serving>({
         ...serving,
-        [end]: async () => {
-          for (const each of servings) await each[end]()
+        [Symbol.asyncDispose]: async () => {
+          for (const each of servings) await each[Symbol.asyncDispose]()
           servings.clear()
         },
       })
@@ -245,14 +243,14 @@ function rejecting(limitBytes: number): ReturnType<ServiceHabits['reader']> {
 
 /** How a server ends. */
 export const drainMutants: readonly Mutant[] = [
-  servingMutant('serve/dispose-idle', 'serves on after its end', () => ({ [end]: async () => {} })),
+  servingMutant('serve/dispose-idle', 'serves on after its end', () => ({ [Symbol.asyncDispose]: async () => {} })),
   servingMutant('serve/dispose-twice', 'cannot end twice', (right) => {
     let isOver = false
     return {
-      [end]: async () => {
+      [Symbol.asyncDispose]: async () => {
         if (isOver) throw coreError('DEVICE_SILENT', 'expected a server that runs, found one that has ended')
         isOver = true
-        await right[end]()
+        await right[Symbol.asyncDispose]()
       },
     }
   }),
