@@ -55,6 +55,9 @@ export class NotACertificate extends Error {
   override readonly name = 'NotACertificate'
 }
 
+/** Twice what the largest certificate of DICE needs: asn1js looks into octet strings too, and each element costs it 10 microseconds. */
+const berLimits = { maxDepth: 24, maxNodes: 1_024, maxContentLength: 64 * 1024 }
+
 /** @throws NotACertificate */
 export function readCertificate(der: Uint8Array): Certificate {
   try {
@@ -68,7 +71,7 @@ export function readCertificate(der: Uint8Array): Certificate {
 
 function read(der: Uint8Array): Certificate {
   const encodingProblem = notDer(der)
-  const asn1 = fromBER(der)
+  const asn1 = fromBER(der, berLimits)
   if (asn1.offset === -1) throw new NotACertificate(`expected ASN.1, found ${asn1.result.error.slice(0, 200)}`)
   const parsed = new ParsedCertificate({ schema: asn1.result })
   const [tbs, outerAlgorithm] = parts(asn1.result)
