@@ -14,7 +14,7 @@ const repository = 'registry.test/fw/lamp'
 const image = demoImage({ chip: 'esp32s3', version: '1.1.0', sizeBytes: 512 * 1024 })
 
 // After so many messages of the device: in its check-in, in its download, at its reports.
-const moments = [1, 3, 9, 20, 30, 34, 35, 36]
+const moments = [1, 3, 9, 20, 30, 34, 35]
 
 describe.skipIf(mosquittoPath === undefined).each(['5', '3.1.1'] as const)('a virtual ESP32 with MQTT %s only', (version) => {
   test.each(moments)('updates and confirms though the broker is killed at its message %i', async (moment) => {
