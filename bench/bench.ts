@@ -131,6 +131,33 @@ async function smallAnswers(served: Served): Promise<void> {
   }
 }
 
+/** Idle check-ins of a fleet: each device is looked up, held against a deployment, and told that this is paused. */
+async function fleetAnswers(folder: string): Promise<void> {
+  const known = quick ? 1_000 : 100_000
+  const served = await serve(folder, mebibyte / 4, undefined, known)
+  try {
+    const load = { ...checkIn, devices: known }
+    const size = Buffer.byteLength(await ask(served, load, 0))
+    const bare = await bareServer(size)
+    const { ours, theirs, rate, p99 } = await compare(
+      rounds,
+      quick ? 1 : known,
+      () => wrk(load, served.url, served.process, seconds),
+      () => wrk(load, bare.url, bare.process, seconds),
+    )
+    await bare.process.stop()
+    const name = `idle check-in of ${known} devices in a deployment`
+    report(
+      { what: `${name}: rate by that of a bare node:http server`, value: rate, unit: 'times', atLeast: 0.6 },
+      { what: `${name}: p99 by that of the bare server`, value: p99, unit: 'times' },
+      { what: `${name}: CPU per request`, value: ours.cpuMicros, unit: 'us' },
+      { what: `${name}: CPU per request of the bare server`, value: theirs.cpuMicros, unit: 'us' },
+    )
+  } finally {
+    await served.process.stop()
+  }
+}
+
 async function largeAnswers(served: Served, name: string, atLeast: number, folder: string): Promise<void> {
   for (let n = 0; n < (firmware.devices ?? 1); n++) await ask(served, version, n)
   const nginx = await startNginx(served.files, folder)
@@ -242,6 +269,7 @@ await withServed(join(temporary, 'small'), mebibyte, async (served) => {
   if (wrkIsThere && nginxIsThere) await largeAnswers(served, '1 MiB hot', 1, join(temporary, 'nginx-small'))
   if (wrkIsThere && nginxIsThere) await hotLimit(join(temporary, 'nginx-limit'), served.files)
 })
+if (wrkIsThere) await fleetAnswers(join(temporary, 'fleet'))
 await withServed(join(temporary, 'large'), 16 * mebibyte, async (served) => {
   await slowDevices(served)
   if (wrkIsThere && nginxIsThere) await largeAnswers(served, '16 MiB from disk', 0.4, join(temporary, 'nginx-large'))

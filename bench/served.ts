@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { buildImage } from '@reflash/target-esp32'
 import { runCommand } from '../scripts/gate/run-command.ts'
 import { root } from '../scripts/workspaces.ts'
+import { knownFleet } from './known-fleet.ts'
 import { type MeasuredProcess, startProcess } from './measured-process.ts'
 
 // What users install: from sources, the runtime's stripping of types would be measured too.
@@ -39,14 +40,19 @@ export interface Served {
 
 /**
  * Starts `reflash serve` on a signed release of an image of that size, with tokens for every device and a journal on disk. Releases lie in an
- * OCI layout in `folder`, unless another repository is named.
+ * OCI layout in `folder`, unless another repository is named. More devices than the others have are a fleet, with a deployment.
  */
-export async function serve(folder: string, sizeBytes: number, repository = `oci:${join(folder, 'layout')}`): Promise<Served> {
+export async function serve(
+  folder: string,
+  sizeBytes: number,
+  repository = `oci:${join(folder, 'layout')}`,
+  known = devices,
+): Promise<Served> {
   mkdirSync(folder, { recursive: true })
   const files = join(folder, 'files')
   const tokens = join(folder, 'tokens')
   mkdirSync(files)
-  writeFileSync(tokens, Array.from({ length: devices }, (_, n) => `d${n} bench-token-${n}\n`).join(''), { mode: 0o600 })
+  writeFileSync(tokens, Array.from({ length: known }, (_, n) => `d${n} bench-token-${n}\n`).join(''), { mode: 0o600 })
   await cli('keygen', '--output-key-prefix', join(folder, 'cosign'))
   const release = async (version: string) => {
     const file = join(files, 'image.bin')
@@ -55,9 +61,15 @@ export async function serve(folder: string, sizeBytes: number, repository = `oci
     await cli('sign', `${repository}:${version}`, '--key', join(folder, 'cosign.key'))
   }
   await release('1.0.0')
+  const store = join(folder, 'fleet.db')
+  if (known > devices) {
+    await release('1.1.0')
+    await knownFleet(store, known, repository)
+  }
+  const rollout = known > devices ? ['--rollout', '--store', store] : []
   const options = ['--repository', repository, '--key', join(folder, 'cosign.pub'), '--tokens', tokens, '--product', product]
   const started = await startProcess(
-    [...reflash, 'serve', ...options, '--state', join(folder, 'state'), '--listen', '127.0.0.1:0'],
+    [...reflash, 'serve', ...options, ...rollout, '--state', join(folder, 'state'), '--listen', '127.0.0.1:0'],
     (printed) => /http:\/\/127\.0\.0\.1:\d+/.exec(printed)?.[0],
     env,
   )

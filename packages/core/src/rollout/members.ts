@@ -46,8 +46,9 @@ export function createMembers(fleet: FleetStore, clock: () => Date): Members {
   // A device of the wave that runs the version already will never confirm it: it must not be waited for.
   async function skip(member: FleetDevice, { id }: Deployment): Promise<void> {
     if (skipped.get(member.id) === id) return
-    await claimed(member, id, 'skipped')
-    skipped.set(member.id, id)
+    const { is } = await claimed(member, id, 'skipped')
+    // A full wave may be followed by one that has room.
+    if (is === 'taken' || is === 'ended') skipped.set(member.id, id)
   }
 
   async function claimed(member: FleetDevice, deployment: string, as: 'offered' | 'skipped', signal?: AbortSignal) {
