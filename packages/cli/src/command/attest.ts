@@ -150,7 +150,7 @@ function report({ tier, recovery, checks, measurements, identities }: ChainAppra
     ...(identities[0] === undefined ? [] : [`  identity  ${identities[0]}`]),
     ...measurements.flatMap(({ environment, digests, svn }) => [
       `  measured  ${Object.entries(environment)
-        .map(([member, value]) => `${member} ${value}`)
+        .map(([member, value]) => `${member} ${typeof value === 'string' ? quoted(value) : value}`)
         .join(', ')}${svn === undefined ? '' : `, svn ${svn}`}`,
       ...digests.map(({ hashAlg, digest }) => `            ${hashAlg}:${digest}`),
     ]),
@@ -160,4 +160,9 @@ function report({ tier, recovery, checks, measurements, identities }: ChainAppra
     ),
   ]
   output.result(document, lines.join('\n'), error === undefined ? 0 : exitCodes[error.fault])
+}
+
+// A certificate's texts are a stranger's: nothing in them may move the cursor.
+function quoted(text: string): string {
+  return JSON.stringify(text).replace(/[\u007f-\u009f\u2028\u2029]/g, '?')
 }
