@@ -1,3 +1,4 @@
+import { catalogTimes } from './catalog/catalog-times.ts'
 import { placeholders } from './catalog/repository-of.ts'
 import type { ReflashOptions } from './composition.ts'
 import { parseReference } from './content/reference.ts'
@@ -104,6 +105,8 @@ function policyProblems({ policy = {}, attestation, targets }: ReflashOptions): 
 
 function numberProblems({ times = {}, policy = {}, pollMs, imageLimitBytes }: ReflashOptions): readonly string[] {
   if (!isObject(times)) return [`times: expected an object, found ${quoted(times)}`]
+  const unknown = Object.keys(times).find((name) => !Object.hasOwn(catalogTimes, name))
+  if (unknown !== undefined) return [`times: expected some of ${Object.keys(catalogTimes).join(', ')}; found ${quoted(unknown)}`]
   const { bootGraceMs, confirmWithinMs } = isObject(policy) ? policy : {}
   const waits = Object.entries({
     ...prefixed('times', times),

@@ -69,6 +69,7 @@ describe('a composition', () => {
     ['no transports by another word', { transports: null }, /transports: expected a list of transports, found null/],
     ['a policy that is none', { policy: null }, /policy: expected an object, found null/],
     ['times that are none', { times: 'slow' }, /times: expected an object, found "slow"/],
+    ['a time that is none', { times: { 'ans\u0000werMs': 5 } }, /times: expected some of .*; found "ans\\u0000werMs"/],
     ['a channel in a list', { policy: { channel: ['beta'] } }, /policy.channel.*found an array/],
     ['attempts that cannot become text', { policy: { attempts: { toString: 3 } } }, /policy.attempts.*found an object/],
     ['a product that no release can have', { product: 5 }, /product: expected the name of a product, found 5/],

@@ -39,7 +39,14 @@ const prunePerCommit = 16
 
 /** Opens the journal in `file`, and makes it where there is none. Errors are those of `node:fs` and `node:sqlite`, and this package's own. */
 export function openDatabase(file: string, synchronous: Synchronous): Database {
-  return statements(openSqlite(file, synchronous))
+  const database = openSqlite(file, synchronous)
+  try {
+    return statements(database)
+  } catch (error) {
+    // A damaged file is opened anew at each call: what stays open would use up the descriptors of the process.
+    database.close()
+    throw error
+  }
 }
 
 /** Opens the database in `file`, and makes it where there is none, at the schema of this version. Errors as above. */

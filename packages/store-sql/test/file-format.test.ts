@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { loadSqlite } from '@reflash/core'
 import { sqlFleet, sqlStore } from '@reflash/store-sql'
@@ -93,6 +93,16 @@ describe('the file of a journal', () => {
     await expect(attempt(short)).rejects.toMatchObject({ code: 'JOURNAL_CORRUPT' })
   })
 
+  it.runIf(existsSync('/proc/self/fd'))('is let go each time that it turns out to be damaged', async () => {
+    const file = await journalFile()
+    sql(file, 'DROP TABLE entry')
+    const journal = sqlStore({ file })
+    const handles = () => readdirSync('/proc/self/fd').filter((fd) => linkOf(fd).startsWith(file)).length
+    for (let round = 0; round < 5; round++) await expect(journal.get('k/1')).rejects.toMatchObject({ code: 'JOURNAL_CORRUPT' })
+    expect(handles()).toBe(0)
+    await journal.close?.()
+  })
+
   it('answers with a coded error or an answer, whatever bytes of it are changed', async () => {
     const codes = await exerciseMutants(readFileSync(await journalFile()), 150, 0x9e3779b9)
     expect([...codes.keys()].sort()).toEqual(expect.arrayContaining(['JOURNAL_CORRUPT', 'NOT_A_JOURNAL']))
@@ -123,3 +133,12 @@ describe('the journal of an older version', () => {
     expect(await fleet.putDevice({ id: 'd1', bucket: 5, labels: {} }, { ifVersion: null })).toBe('1')
   })
 })
+
+/** What an open file is; the list of them is open itself, and gone when it is looked at. */
+function linkOf(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`)
+  } catch {
+    return ''
+  }
+}
