@@ -1,5 +1,5 @@
 import type { AuditEntry, Selector } from '@reflash/core'
-import type { ExpressionBuilder, Kysely, Selectable, SqlBool, Transaction } from 'kysely'
+import type { Expression, ExpressionBuilder, Kysely, Selectable, SqlBool, Transaction } from 'kysely'
 import { auditRow, type DeploymentRow } from './fleet-rows.ts'
 import type { Tables } from './tables.ts'
 
@@ -13,18 +13,19 @@ export function matching(db: Db, selector: Selector) {
 
 function selected(eb: ExpressionBuilder<Tables, 'device'>, selector: Selector) {
   return eb.and(
-    Object.entries(selector).map(([name, values]) =>
-      name === 'model'
-        ? eb('device.model', 'in', values)
-        : eb.exists(
-            eb
-              .selectFrom('label')
-              .select('label.name')
-              .whereRef('label.device', '=', 'device.id')
-              .where('label.name', '=', name)
-              .where('label.value', 'in', values),
-          ),
-    ) as ReturnType<typeof eb.exists>[] & { readonly __type?: SqlBool }[],
+    Object.entries(selector).map(
+      ([name, values]): Expression<SqlBool> =>
+        name === 'model'
+          ? eb('device.model', 'in', values)
+          : eb.exists(
+              eb
+                .selectFrom('label')
+                .select('label.name')
+                .whereRef('label.device', '=', 'device.id')
+                .where('label.name', '=', name)
+                .where('label.value', 'in', values),
+            ),
+    ),
   )
 }
 

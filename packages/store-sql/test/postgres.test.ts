@@ -1,7 +1,9 @@
 import type { FleetStore, Journal } from '@reflash/core'
 import { type FleetStoreInstance, fleetStoreSuite, type JournalInstance, journalSuite } from '@reflash/core/conformance'
 import { sqlFleet, sqlStore } from '@reflash/store-sql'
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, it } from 'vitest'
+import { followRollout, history } from '../../core/test/rollout/rollout-model.ts'
 import { hasPostgres, type PostgresServer, startPostgres } from './postgres-server.ts'
 
 let server: PostgresServer
@@ -41,6 +43,15 @@ describe.skipIf(!hasPostgres())('PostgreSQL', () => {
   describe('sqlFleet', () => {
     const make = async (): Promise<FleetStoreInstance> => plugins((options) => sqlFleet({ ...options, connections: 4 }))
     fleetStoreSuite({ describe, it }, { make, factory: sqlFleet, options: never })
+  })
+  it('goes through random histories of a rollout as the model of core does', async () => {
+    await fc.assert(
+      fc.asyncProperty(history, async (steps) => {
+        const { plugin, dispose } = plugins((options) => sqlFleet({ ...options, connections: 2 }))
+        await followRollout(steps, plugin).finally(dispose)
+      }),
+      { numRuns: 8 },
+    )
   })
   describe('sqlStore', () => {
     const make = async ({ now }: { readonly now: () => Date }): Promise<JournalInstance> =>

@@ -32,7 +32,10 @@ export async function serveRollout(
   // Listened to first: where that fails, nothing is left running.
   const serving = flags.management === undefined ? undefined : await managementOf(flags, composition, rollout, gateway, log, signal)
   const ended = new AbortController()
-  const ticking = rollout.ticker().run(ended.signal)
+  const ticking = rollout
+    .ticker()
+    .run(ended.signal)
+    .catch((error: unknown) => log.record('error', 'deployments are not driven any more', { cause: String(error) }))
   return {
     addresses: serving?.addresses ?? [],
     async [Symbol.asyncDispose]() {

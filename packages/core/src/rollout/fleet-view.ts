@@ -9,7 +9,7 @@ import { bucketOf } from './cohort.ts'
 /** What one process knows of the fleet without asking each time. */
 export interface FleetView {
   /** The open deployments, the youngest first; at most `freshMs` old. */
-  open(signal?: AbortSignal): Promise<readonly Deployment[]>
+  open(): Promise<readonly Deployment[]>
   /** A device as it is stored; registered, and its model and version noted, where they are new. */
   member(device: DeviceState, signal?: AbortSignal): Promise<FleetDevice>
   /** Somebody else has changed the device. */

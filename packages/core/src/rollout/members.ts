@@ -65,7 +65,7 @@ export function createMembers(fleet: FleetStore, clock: () => Date): Members {
     settle,
     async decide(device, record, signal) {
       await settle(device.id, record)
-      const open = await view.open(signal)
+      const open = await view.open()
       const member = await view.member(device, signal)
       const runs = device.installed?.version
       const decision = decide(runs === undefined ? member : { ...member, installed: runs }, open)
@@ -89,7 +89,7 @@ export function createMembers(fleet: FleetStore, clock: () => Date): Members {
       return { because: [{ code: 'UPDATE_ENDED', message: `its update in deployment ${id} has ended as ${state}` }, ...because] }
     },
     async standing(device, { deployment }, signal) {
-      const open = await view.open(signal)
+      const open = await view.open()
       const member = await view.member(device, signal)
       const governs = governing(member, open)
       if (deployment !== undefined && governs?.id === deployment.id) {

@@ -62,8 +62,10 @@ export function createTicker(
     const lease = await fleet.lease(leaseName, holder, { now, until: new Date(now.getTime() + leaseMs) }, o)
     if (lease === undefined) return { leads: false, steps: [] }
     const steps: Tick['steps'][number][] = []
-    for (const deployment of await fleet.deployments({ limit: openDeploymentLimit }, o)) {
-      await settleLost(deployment, signal)
+    const open = await fleet.deployments({ open: true, limit: openDeploymentLimit }, o)
+    const ended = (await fleet.deployments({ limit: openDeploymentLimit }, o)).filter(({ id }) => !open.some((other) => other.id === id))
+    for (const deployment of [...open, ...ended]) await settleLost(deployment, signal)
+    for (const deployment of open) {
       const current = await fleet.deployment(deployment.id, o)
       const step = current === undefined ? undefined : await drive(current, lease, signal)
       if (step !== undefined) steps.push({ deployment: deployment.id, ...step })
