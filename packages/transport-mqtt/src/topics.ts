@@ -8,7 +8,7 @@ import { coreError, isDeviceId } from '@reflash/core'
  * |---|---|---|---|
  * | `{prefix}/v1/up/{id}/check-in` | device | JSON, `wire/check-in.ts` | 1 |
  * | `{prefix}/v1/up/{id}/report` | device | JSON, `wire/report.ts` | 1 |
- * | `{prefix}/v1/up/{id}/image` | device | JSON, `wire/image-request.ts` | 1 |
+ * | `{prefix}/v1/up/{id}/image` | device | JSON, `wire/image-request.ts` | 0: asked again for what is missing |
  * | `{prefix}/v1/down/{id}/answer` | server | JSON, `wire/answer.ts` | 1 |
  * | `{prefix}/v1/down/{id}/image` | server | binary, `wire/chunk.ts` | 0: the device asks again for what is missing |
  * | `{prefix}/v1/down/{id}/notice` | server | JSON, `wire/notice.ts` | 1 |

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { createEngine, type OtaEvent, tokenDevices } from '@reflash/core'
+import { type AgentPort, createEngine, type OtaEvent, tokenDevices } from '@reflash/core'
 import { memoryCache, memoryJournal } from '@reflash/core/testing'
 import { expect, test, vi } from 'vitest'
 import { type MqttClient, mqttClient } from '../src/client/index.ts'
@@ -65,21 +65,30 @@ describeMosquitto.each(versions)('over Mosquitto with MQTT %s', (version) => {
       const device = boardOf('d1')
       let restarted: Promise<void> | undefined
       const { port } = device
-      const watched = <A extends unknown[], R>(name: (...args: A) => string, act: (...args: A) => Promise<R>) => {
-        return async (...args: A): Promise<R> => {
-          if (name(...args) === call) restarted ??= broker.kill().then(broker.start)
-          return act(...args)
-        }
+      const at = (name: string): void => {
+        if (name === call) restarted ??= broker.kill().then(broker.start)
       }
-      const begin = watched(() => 'begin', port.begin)
-      const write = watched((offset: number) => `write ${offset}`, port.write)
-      const activate = watched(() => 'activate', port.activate)
+      const watched: AgentPort = {
+        ...port,
+        begin: async (...args) => {
+          at('begin')
+          return port.begin(...args)
+        },
+        write: async (...args) => {
+          at(`write ${args[0]}`)
+          return port.write(...args)
+        },
+        activate: async (...args) => {
+          at('activate')
+          return port.activate(...args)
+        },
+      }
       const client = clientOf(broker.url, 'd1')
       const activated = (): void => {
         device.restart()
         device.keep()
       }
-      await client.serveAgent({ port: { ...port, begin, write, activate }, activated })
+      await client.serveAgent({ port: watched, activated })
       const composed = options()
       const transport = mqttTransport({ url: broker.url, version, limits: quick, authenticators: composed.authenticators })
       const engine = createEngine({ ...composed, transports: [transport], lookAgainMs: 20 })
@@ -145,7 +154,8 @@ describeMosquitto.each(versions)('over Mosquitto with MQTT %s', (version) => {
         return transport
       }),
     )
-    const clients = devices.map((id) => clientOf(broker.url, id))
+    // Patient, so that nobody asks again because this machine is busy.
+    const clients = devices.map((id) => clientOf(broker.url, id, { limits: { retryMs: 20_000 } }))
     // Each asks three times at once, as one does whose answers are late.
     const told = await Promise.all(
       clients.map(async (client) => {

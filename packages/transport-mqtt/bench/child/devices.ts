@@ -32,25 +32,24 @@ async function bare(): Promise<() => Promise<void>> {
 }
 
 async function reflash(): Promise<() => Promise<void>> {
-  const clients = await Promise.all(
+  const offered = await Promise.all(
     ids.map(async (deviceId, index) => {
       const client = mqttClient({ url, deviceId, token: `token-${index}` })
-      await client.checkIn({ model: 'board', installed: { version: '1.1.0' } })
-      return client
+      const { offer } = await client.checkIn({ model: 'board', installed: { version: '1.0.0' } })
+      const component = offer?.components[0]
+      if (offer === undefined || component === undefined) throw new Error('expected an offer')
+      return { client, offer, component }
     }),
   )
   return async () => {
     await Promise.all(
-      clients.map(async (client) => {
-        const { offer } = await client.checkIn({ model: 'board', installed: { version: '1.0.0' } })
-        const component = offer?.components[0]
-        if (offer === undefined || component === undefined) throw new Error('expected an offer')
+      offered.map(async ({ client, offer, component }) => {
         let received = 0
         for await (const bytes of client.download(offer, component)) received += bytes.length
         if (received !== imageBytes) throw new Error(`expected ${imageBytes} bytes, found ${received}`)
       }),
     )
-    setImmediate(() => void Promise.all(clients.map((client) => client.close())))
+    setImmediate(() => void Promise.all(offered.map(({ client }) => client.close())))
   }
 }
 

@@ -25,8 +25,8 @@ const defaults: MqttClientLimits = Object.freeze({
   silenceMs: 60_000,
   // What a device with little memory takes at once; large beside the head.
   chunkBytes: 16 * 1024,
-  // With two of them under way 1 MiB/s at 120 ms.
-  requestBytes: 64 * 1024,
+  // The most that a server gives at once; half a megabyte with two of them under way, for a device that has a Node runtime.
+  requestBytes: requestLimitBytes,
   windowBytes: 64 * 1024,
   pendingCommands: 32,
 })

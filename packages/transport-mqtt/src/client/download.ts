@@ -80,7 +80,8 @@ export async function* download(scene: DownloadScene, seq: number, component: Mq
     const have = bitmapOf(part.have)
     const request = { re, seq, component: component.component, offset, length, chunkBytes: limits.chunkBytes, have }
     const payload = encodeImageRequest(token === undefined ? request : { ...request, token })
-    if (line.isConnected) line.publish(scene.topic, payload, { qos: 1 }).catch(() => undefined)
+    // Without an acknowledgement of the broker: what does not come is asked for again in any case.
+    if (line.isConnected) line.publish(scene.topic, payload, { qos: 0 }).catch(() => undefined)
   }
 
   const begin = (): void => {

@@ -147,7 +147,7 @@ export function agentRuntime({ deviceId, token, line, topics, limits, agent }: A
       const reply = inTurn(() => replyTo(task, from)).finally(() => {
         pending -= 1
       })
-      const answer = reply.then((said) => encodeAgentAnswer(re, token, said))
+      const answer = reply.then((said) => encodeReply(re, token, said))
       remember(key, answer)
       void send(from, answer).then(async () => {
         if (task.do === 'activate' && 'ok' in (await reply)) await agent.activated?.()
@@ -167,6 +167,15 @@ export function agentRuntime({ deviceId, token, line, topics, limits, agent }: A
       await turn
       await intake?.settled()
     },
+  }
+}
+
+/** What is too long for a message is told as a failure of this device. */
+function encodeReply(re: number, token: string | undefined, reply: AgentReply): Uint8Array {
+  try {
+    return encodeAgentAnswer(re, token, reply)
+  } catch (error) {
+    return encodeAgentAnswer(re, token, { error: isOtaError(error) ? error : undefined })
   }
 }
 

@@ -92,7 +92,7 @@ export function createMqttService({ gateway, authenticators, line, topics, limit
     // The line went away: nobody hears an answer.
     if (isOtaError(error) && error.code === 'BROKER_UNREACHABLE') return
     const re = numberIn(payload)
-    if (re !== undefined) await answer(deviceId, encodeAnswer(re, { error }))
+    if (re !== undefined) await answer(deviceId, encodeRefusal(re, error))
   }
 
   async function work(deviceId: string, kind: PullKind, payload: Uint8Array): Promise<void> {
@@ -139,6 +139,15 @@ export function createMqttService({ gateway, authenticators, line, topics, limit
       ending.abort()
     },
   })
+}
+
+/** Reasons that are too long for a message stay here. */
+function encodeRefusal(re: number, error: unknown): Uint8Array {
+  try {
+    return encodeAnswer(re, { error })
+  } catch {
+    return encodeAnswer(re, { error: undefined })
+  }
 }
 
 /** The number of a message that cannot be read otherwise: its sender waits for an answer. */

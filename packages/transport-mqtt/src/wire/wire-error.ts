@@ -4,6 +4,8 @@ import { described, invalid, isObject, type JsonObject, list, optionalText, text
 const faults: readonly Fault[] = ['rejected', 'unavailable', 'invalid', 'unsupported', 'aborted', 'internal']
 const codeLimit = 128
 const textLimit = 2048
+/** Letters of one reason among many: all of them fit into one message. */
+const reasonTextLimit = 256
 /** Reasons of one answer; an image has a dozen problems at most. */
 const reasonLimit = 32
 
@@ -23,7 +25,7 @@ export interface WireError {
  * | code | text, 1..128 | stable |
  * | fault | `rejected`, `unavailable`, `invalid`, `unsupported`, `aborted`, `internal` | what to do about it |
  * | message? | text, 1..2048 | for people; of `unavailable` and `internal` none is told: it would name machines |
- * | because? | at most 32 of { code, message } | where there is more than one reason |
+ * | because? | at most 32 of { code, message }, the message 256 letters | where there is more than one reason |
  */
 export function encodeError(error: unknown): object {
   if (!isOtaError(error)) return { code: 'INTERNAL', fault: 'internal' }
@@ -34,7 +36,7 @@ export function encodeError(error: unknown): object {
 }
 
 function shortened({ code, message }: Reason): Reason {
-  return { code: code.slice(0, codeLimit), message: message.slice(0, textLimit) }
+  return { code: code.slice(0, codeLimit), message: message.slice(0, reasonTextLimit) }
 }
 
 /** @throws `INVALID_MESSAGE` */
