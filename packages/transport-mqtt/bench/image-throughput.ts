@@ -12,7 +12,7 @@ import { startMosquitto } from '../test/support/mosquitto.ts'
 // size, published as fast as the broker takes them and only counted. The same Mosquitto, the same client library, a process for all devices.
 
 const quick = process.argv.includes('--quick')
-const rounds = quick ? 1 : 5
+const rounds = quick ? 1 : 3
 const devices = 100
 const mebibyte = 1024 * 1024
 const imageBytes = quick ? mebibyte : 4 * mebibyte

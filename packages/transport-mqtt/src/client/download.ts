@@ -57,16 +57,22 @@ const slowest = 8
  * server. A chunk whose CRC-32 is wrong counts as missing. Whether it is the right image is the device's to check.
  * @throws `MQTT_SERVER_SILENT`, `MQTT_SERVER_REFUSED`, `MQTT_REQUEST_REFUSED`, `CONNECTION_CLOSED`, `ABORTED`
  */
-export async function* download(scene: DownloadScene, seq: number, component: MqttComponent, options: MqttDownloadOptions): ByteStream {
-  const { limits, line } = scene
+export async function* download(
+  open: () => Promise<DownloadScene>,
+  seq: number,
+  component: MqttComponent,
+  options: MqttDownloadOptions,
+): ByteStream {
   const { size } = component
   const { offset = 0, signal, progress } = options
   if (!Number.isSafeInteger(offset) || offset < 0 || offset > size) {
     throw coreError('INVALID_RANGE', `offset: expected a number from 0 to ${size}, found ${offset}`)
   }
   throwIfAborted(signal)
+  const scene = await open()
+  const { limits, line } = scene
   const parts: Part[] = []
-  const bell = doorbell()
+  const bell = doorbell(limits.retryMs / 2)
   let failure: Error | undefined
   let isLater = false
   let asked = offset
@@ -152,10 +158,10 @@ export async function* download(scene: DownloadScene, seq: number, component: Mq
         one.pauseMs = Math.min(one.pauseMs * 2, limits.retryMs * slowest)
         ask(one)
       }
-      const due = Math.min(...parts.map(({ askedMs, pauseMs }) => askedMs + pauseMs), progressMs + limits.silenceMs)
-      await bell.within(Math.max(due - now, 1))
+      await bell.rung()
     }
   } finally {
+    bell.close()
     stopReturn()
     signal?.removeEventListener('abort', left)
     for (const { stop } of parts) stop()
@@ -179,27 +185,27 @@ function silent(at: number, size: number, silenceMs: number, isLater: boolean): 
   return fail(isLater ? 'MQTT_SERVER_BUSY' : 'MQTT_SERVER_SILENT', message, { details: { received: at, size } })
 }
 
-/** Waits until it is rung, or for a time. A ring that nobody waits for is kept. */
-function doorbell(): { ring(): void; within(ms: number): Promise<void> } {
+/** Waits until it is rung, which it is at least every so often. A ring that nobody waits for is kept. One timer, because chunks are many. */
+function doorbell(everyMs: number): { ring(): void; rung(): Promise<void>; close(): void } {
   let isRung = false
   let wake: (() => void) | undefined
+  const ring = (): void => {
+    isRung = true
+    wake?.()
+  }
+  const timer = setInterval(ring, everyMs)
   return {
-    ring() {
-      isRung = true
-      wake?.()
-    },
-    within(ms) {
+    ring,
+    rung() {
       return new Promise((resolve) => {
-        const done = (): void => {
-          clearTimeout(timer)
+        wake = () => {
           wake = undefined
           isRung = false
           resolve()
         }
-        const timer = setTimeout(done, ms)
-        wake = done
-        if (isRung) done()
+        if (isRung) wake()
       })
     },
+    close: () => clearInterval(timer),
   }
 }

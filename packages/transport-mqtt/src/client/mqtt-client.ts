@@ -20,7 +20,7 @@ import { decodeChunk } from '../wire/chunk.ts'
 import { decodeNotice, type Notice } from '../wire/notice.ts'
 import { encodeReport } from '../wire/report.ts'
 import { checkClientLimits, type MqttClientLimits } from './client-limits.ts'
-import { type DownloadEars, download, type MqttDownloadOptions } from './download.ts'
+import { type DownloadEars, type DownloadScene, download, type MqttDownloadOptions } from './download.ts'
 import type { LocalAgent } from './local-agent.ts'
 import { questions } from './questions.ts'
 import { type AgentRuntime, agentRuntime } from './serve-agent.ts'
@@ -120,13 +120,19 @@ export function mqttClient(options: MqttClientOptions): MqttClient {
     }
   }
 
-  async function* downloaded(seq: number, component: MqttComponent, how: MqttDownloadOptions): ByteStream {
-    const line = await lineFor(how.signal)
+  function downloaded(seq: number, component: MqttComponent, how: MqttDownloadOptions): ByteStream {
     const listen = (re: number, each: DownloadEars): (() => void) => {
       ears.set(re, each)
       return () => void ears.delete(re)
     }
-    yield* download({ line, topic: topics.up(deviceId, 'image'), token, limits, listen }, seq, component, how)
+    const open = async (): Promise<DownloadScene> => ({
+      line: await lineFor(how.signal),
+      topic: topics.up(deviceId, 'image'),
+      token,
+      limits,
+      listen,
+    })
+    return download(open, seq, component, how)
   }
 
   return Object.freeze<MqttClient>({
