@@ -40,8 +40,8 @@ const idle = { pollAfterMs: 1, because: [] }
 const ask = (re: number) => encodeCheckIn({ re, token, state: {} })
 
 describe('the messages of devices', () => {
-  test('are answered with the code alone where the reasons would fill more than a message', async () => {
-    const because = Array.from({ length: 1000 }, () => ({ code: 'WHY', message: '\u0001'.repeat(5000) }))
+  test('are answered without reasons where those would fill more than a message', async () => {
+    const because = Array.from({ length: 1000 }, () => ({ code: '\u0001'.repeat(500), message: '\u0001'.repeat(5000) }))
     const { service, answers, records } = stand({
       checkIn: async () => {
         throw new OtaError('NO', 'rejected', '\u0001'.repeat(5000), { because })
@@ -49,7 +49,7 @@ describe('the messages of devices', () => {
     })
     service.handle('d1', 'check-in', ask(1))
     await service.drain()
-    expect(answers()).toMatchObject([{ re: 1, error: { message: '' } }])
+    expect(answers()).toMatchObject([{ re: 1, error: { code: 'INTERNAL', message: '' } }])
     expect(records).toMatchObject([{ kind: 'check-in', deviceId: 'd1', code: 'NO' }])
   })
 
