@@ -69,7 +69,8 @@ export function createCheckIn(composition: Composition, context: JourneyContext,
     }
     const { record } = stored
     const device = deviceState(who.deviceId, said, record)
-    const decision = members === undefined ? undefined : await members.decide(device, record, signal)
+    const deciding = members?.decide(device, record, signal)
+    const decision = deciding instanceof Promise ? await deciding : deciding
     if (decision?.is === 'hold') return told(visit, { pollAfterMs: pollMs, because: decision.because })
     if (decision?.is === 'current') return told(visit, upToDateAnswer)
     const brought = decision?.deployment

@@ -18,41 +18,79 @@ export function governing(device: Pick<FleetDevice, 'model' | 'labels'>, open: r
 /** Decides for one device, as far as it can be known without taking a place. Pure. */
 export function decide(device: Pick<FleetDevice, 'model' | 'labels' | 'bucket' | 'installed'>, open: readonly Deployment[]): Decision {
   const deployment = governing(device, open)
-  if (deployment === undefined) return held('NO_DEPLOYMENT', 'no open deployment selects this device')
-  const { id, release, state, wave, bound, waves, because } = deployment
-  const covered = wave > 0 && positionOf(device.bucket, startKnown(deployment)) <= bound
-  if (runs(device.installed, release.version)) {
-    const message = `deployment ${id} brings ${release.version}, and the device runs ${device.installed}`
+  if (deployment === undefined) return nothing
+  const { state, wave, bound } = deployment
+  const known = answersOf(deployment)
+  const covered = wave > 0 && positionOf(device.bucket, known.start) <= bound
+  if (known.runs(device.installed)) {
     // Only a device of the open wave has a place to give up.
-    return { is: 'current', deployment, counts: covered && state === 'running', because: [{ code: 'UP_TO_DATE', message }] }
+    return covered && state === 'running' ? known.currentCounted : known.current
   }
-  if (state === 'paused') return { ...held('DEPLOYMENT_PAUSED', `deployment ${id} is paused`, because), deployment }
-  if (wave === 0) return { ...held('WAVE_NOT_STARTED', `deployment ${id} has not begun its first wave`), deployment }
-  if (!covered) {
-    const message = `deployment ${id} is in wave ${wave} of ${waves.length} (${waves[wave - 1]} %); this device belongs to a later one`
-    return { ...held('LATER_WAVE', message), deployment }
-  }
-  const message = `deployment ${id}, wave ${wave} of ${waves.length}, brings ${release.version}`
-  return { is: 'take', deployment, because: [{ code: 'IN_WAVE', message }] }
+  if (state === 'paused') return known.paused
+  if (wave === 0) return known.notStarted
+  return covered ? known.take : known.later
 }
 
-function held(code: string, message: string, more: readonly Reason[] = []): Decision & { readonly is: 'hold' } {
-  return { is: 'hold', because: [{ code, message }, ...more] }
+const nothing: Decision = held('NO_DEPLOYMENT', 'no open deployment selects this device')
+
+/** What a deployment answers, made once: an idle fleet is told the same with each check-in, and composing it would be most of what that costs. */
+interface Answers {
+  readonly start: number
+  runs(installed: string | undefined): boolean
+  readonly current: Decision
+  readonly currentCounted: Decision
+  readonly paused: Decision
+  readonly notStarted: Decision
+  readonly later: Decision
+  readonly take: Decision
 }
 
-function runs(installed: string | undefined, version: string): boolean {
-  if (installed === undefined) return false
-  return installed === version || (parseVersion(installed) !== undefined && compareVersions(installed, version) >= 0)
-}
+const answers = new WeakMap<Deployment, Answers>()
+/** Versions that are compared once; a fleet runs a handful. */
+const keptVersions = 1_000
 
-const starts = new WeakMap<Deployment, number>()
-
-// A hash for each check-in of an idle fleet would be most of what deciding costs.
-function startKnown(deployment: Deployment): number {
-  let start = starts.get(deployment)
-  if (start === undefined) {
-    start = startOf(deployment.id)
-    starts.set(deployment, start)
+function answersOf(deployment: Deployment): Answers {
+  const known = answers.get(deployment)
+  if (known !== undefined) return known
+  const { id, release, wave, waves, because } = deployment
+  const { version } = release
+  const current = (counts: boolean): Decision => {
+    const message = `deployment ${id} brings ${version}, and the device runs that or a newer one`
+    return Object.freeze({ is: 'current', deployment, counts, because: reasons('UP_TO_DATE', message) })
   }
-  return start
+  const take = `deployment ${id}, wave ${wave} of ${waves.length}, brings ${version}`
+  const later = `deployment ${id} is in wave ${wave} of ${waves.length} (${waves[wave - 1]} %); this device belongs to a later one`
+  const made: Answers = {
+    start: startOf(id),
+    runs: comparedWith(version),
+    current: current(false),
+    currentCounted: current(true),
+    paused: held('DEPLOYMENT_PAUSED', `deployment ${id} is paused`, deployment, because),
+    notStarted: held('WAVE_NOT_STARTED', `deployment ${id} has not begun its first wave`, deployment),
+    later: held('LATER_WAVE', later, deployment),
+    take: Object.freeze({ is: 'take', deployment, because: reasons('IN_WAVE', take) }),
+  }
+  answers.set(deployment, made)
+  return made
+}
+
+function held(code: string, message: string, deployment?: Deployment, more: readonly Reason[] = []): Decision {
+  const because = reasons(code, message, more)
+  return Object.freeze<Decision>(deployment === undefined ? { is: 'hold', because } : { is: 'hold', deployment, because })
+}
+
+function reasons(code: string, message: string, more: readonly Reason[] = []): readonly Reason[] {
+  return Object.freeze([Object.freeze({ code, message }), ...more])
+}
+
+function comparedWith(version: string): (installed: string | undefined) => boolean {
+  const compared = new Map<string, boolean>()
+  return (installed) => {
+    if (installed === undefined) return false
+    const known = compared.get(installed)
+    if (known !== undefined) return known
+    const runs = installed === version || (parseVersion(installed) !== undefined && compareVersions(installed, version) >= 0)
+    if (compared.size < keptVersions) compared.set(installed, runs)
+    return runs
+  }
 }

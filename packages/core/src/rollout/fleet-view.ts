@@ -6,12 +6,12 @@ import { openDeploymentLimit } from '../plugin/fleet-rules.ts'
 import type { Deployment, FleetDevice, FleetStore } from '../plugin/fleet-store.ts'
 import { bucketOf } from './cohort.ts'
 
-/** What one process knows of the fleet without asking each time. */
+/** What one process knows of the fleet without asking each time; at once where it knows. */
 export interface FleetView {
   /** The open deployments, the youngest first; at most `freshMs` old. */
-  open(): Promise<readonly Deployment[]>
+  open(): readonly Deployment[] | Promise<readonly Deployment[]>
   /** A device as it is stored; registered, and its model and version noted, where they are new. */
-  member(device: DeviceState, signal?: AbortSignal): Promise<FleetDevice>
+  member(device: DeviceState, signal?: AbortSignal): FleetDevice | Promise<FleetDevice>
   /** Somebody else has changed the device. */
   forget(deviceId: string): void
 }
@@ -63,37 +63,48 @@ export function createFleetView(fleet: FleetStore, clock: () => Date): FleetView
     return device
   }
 
+  async function noted({ id, model: said, installed: runs }: DeviceState, signal: AbortSignal | undefined): Promise<FleetDevice> {
+    for (let round = 1; ; round++) {
+      const device = await stored(id, signal)
+      const version = runs?.version
+      const installed = version !== undefined && showable.test(version) ? version : device?.installed
+      const model = said ?? device?.model
+      if (device !== undefined && device.model === model && device.installed === installed) return device
+      const next = {
+        id,
+        ...(model === undefined ? {} : { model }),
+        ...(installed === undefined ? {} : { installed }),
+        labels: device?.labels ?? {},
+        bucket: device?.bucket ?? bucketOf(id),
+      }
+      try {
+        const before = epoch
+        const member = Object.freeze({ ...next, version: await fleet.putDevice(next, { ifVersion: device?.version ?? null }) })
+        if (before === epoch) devices.set(id, member)
+        return member
+      } catch (error) {
+        if (!isOtaError(error) || error.code !== 'FLEET_CONFLICT') throw error
+        if (round === rounds) throw fail('FLEET_CONFLICT', `device ${id}: expected to note it within ${rounds} rounds`, { cause: error })
+        devices.delete(id)
+      }
+    }
+  }
+
   return {
-    async open() {
+    open() {
       const age = clock().getTime() - lookedAt
       return known !== undefined && age >= 0 && age < freshMs ? known.open : refreshed()
     },
-    async member({ id, model: said, installed: runs }, signal) {
-      for (let round = 1; ; round++) {
-        const device = await stored(id, signal)
-        const version = runs?.version
-        const installed = version !== undefined && showable.test(version) ? version : device?.installed
-        const model = said ?? device?.model
-        if (device !== undefined && device.model === model && device.installed === installed) return device
-        const next = {
-          id,
-          ...(model === undefined ? {} : { model }),
-          ...(installed === undefined ? {} : { installed }),
-          labels: device?.labels ?? {},
-          bucket: device?.bucket ?? bucketOf(id),
-        }
-        try {
-          const before = epoch
-          const member = Object.freeze({ ...next, version: await fleet.putDevice(next, { ifVersion: device?.version ?? null }) })
-          if (before === epoch) devices.set(id, member)
-          return member
-        } catch (error) {
-          if (!isOtaError(error) || error.code !== 'FLEET_CONFLICT') throw error
-          if (round === rounds) throw fail('FLEET_CONFLICT', `device ${id}: expected to note it within ${rounds} rounds`, { cause: error })
-          devices.delete(id)
-        }
-      }
+    member(device, signal) {
+      const kept = devices.get(device.id)
+      return kept !== undefined && isNoted(kept, device) ? kept : noted(device, signal)
     },
     forget: devices.delete,
   }
+}
+
+/** Whether a device says nothing that is not stored of it. */
+function isNoted({ model, installed }: FleetDevice, said: DeviceState): boolean {
+  const version = said.installed?.version
+  return (said.model === undefined || said.model === model) && (version === undefined || version === installed)
 }

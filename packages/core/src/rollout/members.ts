@@ -1,7 +1,9 @@
 import { recentlyUsed } from '../catalog/recently-used.ts'
+import { fail } from '../core-errors.ts'
 import { isOtaError, type Reason } from '../errors.ts'
 import type { DeviceRecord, OpenUpdate, UpdateDeployment } from '../journey/device-record.ts'
 import type { DeviceState } from '../plugin/device.ts'
+import { selects } from '../plugin/fleet-rules.ts'
 import type { Deployment, FleetDevice, FleetStore } from '../plugin/fleet-store.ts'
 import { type Decision, decide, governing } from './decide.ts'
 import { createFleetView } from './fleet-view.ts'
@@ -10,7 +12,7 @@ import { settlementsOf } from './settlement.ts'
 /** Takes the devices that check in through the deployments of a fleet: what the gateway asks before it offers anything. */
 export interface Members {
   /** What the deployments say of a device, which is registered with this. @throws what the fleet store throws */
-  decide(device: DeviceState, record: DeviceRecord, signal: AbortSignal): Promise<Decision>
+  decide(device: DeviceState, record: DeviceRecord, signal: AbortSignal): Decision | Promise<Decision>
   /** Takes a place for a device that may have one; or why it gets none. @throws `FLEET_CONFLICT`, and what the fleet store throws */
   claim(device: DeviceState, deployment: Deployment, reports: boolean, signal: AbortSignal): Promise<Place>
   /** Whether an offer that was made still stands. */
@@ -34,9 +36,12 @@ export function createMembers(fleet: FleetStore, clock: () => Date): Members {
   const settled = recentlyUsed<number>(keptMarks)
   const skipped = recentlyUsed<string>(keptMarks)
 
+  const isSettled = (deviceId: string, { history: [newest] }: DeviceRecord): boolean =>
+    newest?.deployment === undefined || settled.get(deviceId) === newest.seq
+
   async function settle(deviceId: string, record: DeviceRecord): Promise<void> {
     const newest = record.history[0]
-    if (newest?.deployment === undefined || settled.get(deviceId) === newest.seq) return
+    if (newest === undefined || isSettled(deviceId, record)) return
     // Those before it were settled before this one was opened; what a crash left uncounted, the ticker finds.
     const [settlement] = settlementsOf(deviceId, { history: [newest] })
     if (settlement !== undefined) await fleet.settle(settlement)
@@ -45,7 +50,6 @@ export function createMembers(fleet: FleetStore, clock: () => Date): Members {
 
   // A device of the wave that runs the version already will never confirm it: it must not be waited for.
   async function skip(member: FleetDevice, { id }: Deployment): Promise<void> {
-    if (skipped.get(member.id) === id) return
     const { is } = await claimed(member, id, 'skipped')
     // A full wave may be followed by one that has room.
     if (is === 'taken' || is === 'ended') skipped.set(member.id, id)
@@ -61,20 +65,36 @@ export function createMembers(fleet: FleetStore, clock: () => Date): Members {
     }
   }
 
+  async function looked(device: DeviceState, signal: AbortSignal): Promise<Decision> {
+    return decided(device, await view.open(), await view.member(device, signal))
+  }
+
+  function decided({ installed }: DeviceState, open: readonly Deployment[], member: FleetDevice): Decision | Promise<Decision> {
+    // What a device says now counts, also where it cannot be stored.
+    const isSame = installed === undefined || installed.version === member.installed
+    const decision = decide(isSame ? member : { ...member, installed: installed.version }, open)
+    if (decision.is !== 'current' || !decision.counts || installed?.state === 'pending') return decision
+    return skipped.get(member.id) === decision.deployment.id ? decision : skip(member, decision.deployment).then(() => decision)
+  }
+
   return {
     settle,
-    async decide(device, record, signal) {
-      await settle(device.id, record)
-      const open = await view.open()
-      const member = await view.member(device, signal)
-      const runs = device.installed?.version
-      const decision = decide(runs === undefined ? member : { ...member, installed: runs }, open)
-      if (decision.is === 'current' && decision.counts && device.installed?.state !== 'pending') await skip(member, decision.deployment)
-      return decision
+    decide(device, record, signal) {
+      if (!isSettled(device.id, record)) return settle(device.id, record).then(() => looked(device, signal))
+      // Looked at first: labels that have changed make the members be read anew.
+      const open = view.open()
+      if (open instanceof Promise) return looked(device, signal)
+      const member = view.member(device, signal)
+      if (member instanceof Promise) return member.then((known) => decided(device, open, known))
+      return decided(device, open, member)
     },
     async claim(device, deployment, reports, signal) {
-      const { id, proof } = deployment
-      const answer = await claimed(await view.member(device, signal), id, 'offered', signal)
+      const { id, proof, selector } = deployment
+      const member = await view.member(device, signal)
+      // Its labels have changed since it was decided: the check-in begins anew.
+      if (!selects(selector, member))
+        throw fail('FLEET_CONFLICT', `device ${member.id}: expected it to be selected by ${id}, found other labels`)
+      const answer = await claimed(member, id, 'offered', signal)
       const place = (attempt: number): Place => ({ deployment: { id, attempt, proof } })
       if (answer.is === 'taken' || answer.is === 'standing') return place(answer.update.attempt)
       if (answer.is === 'full') {
