@@ -159,6 +159,25 @@ export function markActive(flash: NorFlash, tableOffset: number, as: 'valid' | '
   return true
 }
 
+/**
+ * What firmware does that runs though its entry was dismissed, once its self-test has passed: esp_ota_set_boot_partition of its own slot, and
+ * esp_ota_mark_app_valid_cancel_rollback. False where what runs is in no OTA slot.
+ */
+export function selectAsValid(flash: NorFlash, tableOffset: number, slot: Booted['slot']): boolean {
+  const layout = loadTable(flash, tableOffset)
+  if (typeof layout === 'string' || layout.otadata === undefined || typeof slot !== 'number') return false
+  const { otadata, slots } = layout
+  const active = highest(
+    flash,
+    otadata,
+    [0, 1].filter((i) => isUsable(flash, otadata, i)),
+  )
+  let seq = slot + 1
+  if (active >= 0) while (seq <= seqOf(flash, otadata, active)) seq += slots.length
+  write(flash, otadata, active === 0 ? 1 : 0, seq, VALID)
+  return true
+}
+
 interface Layout {
   readonly slots: readonly Place[]
   readonly factory?: Place

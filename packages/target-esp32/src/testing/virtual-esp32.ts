@@ -18,7 +18,7 @@ import { twoOtaTable } from '../flash/standard-tables.ts'
 import { type Chip, type ChipName, chipByName } from '../image/chips.ts'
 import { chipNames } from '../image-facts.ts'
 import { jsonFields } from '../json-fields.ts'
-import { type BootConfig, type BootResult, boot, canRollBack, markActive } from './boot-model.ts'
+import { type BootConfig, type BootResult, boot, canRollBack, markActive, selectAsValid } from './boot-model.ts'
 import { openFlashFile } from './flash-file.ts'
 import { memoryFlash, type NorFlash } from './nor-flash.ts'
 
@@ -65,7 +65,10 @@ export interface VirtualEsp32 {
   boot(): BootResult
   /** Writes an image as a factory does, over a cable: slot 0 where none is named; otadata stays as it is. Does not start it. */
   provision(image: Uint8Array, slot?: number | 'factory'): void
-  /** The running image keeps itself: esp_ota_mark_app_valid_cancel_rollback. @throws `VIRTUAL_DEVICE` where no OTA image runs */
+  /**
+   * The running image keeps itself: esp_ota_mark_app_valid_cancel_rollback; where the bootloader had dismissed it, it selects itself before.
+   * @throws `VIRTUAL_DEVICE` where no OTA image runs
+   */
   markValid(): void
   /** The running image gives up: marked invalid, and restarted. @throws `VIRTUAL_DEVICE` where there is nothing to go back to */
   markInvalidAndRollback(): BootResult
@@ -175,10 +178,12 @@ function makeVirtual(options: VirtualEsp32Options, burned: (efuse: Efuse) => voi
     boot: start,
     provision: (image, slot = 0) => provision(flash, table, image, slot),
     markValid() {
-      if (booted.is !== 'running' || !markActive(flash, config.tableOffset, 'valid'))
-        throw fail('VIRTUAL_DEVICE', 'markValid: expected an OTA image to run, found none')
+      const isKept =
+        booted.is === 'running' &&
+        (booted.dismissed ? selectAsValid(flash, config.tableOffset, booted.slot) : markActive(flash, config.tableOffset, 'valid'))
+      if (booted.is !== 'running' || !isKept) throw fail('VIRTUAL_DEVICE', 'markValid: expected an OTA image to run, found none')
       if (antiRollback) burn(booted.secureVersion)
-      booted = { ...booted, pendingVerify: false }
+      booted = { ...booted, pendingVerify: false, dismissed: false }
     },
     markInvalidAndRollback() {
       if (booted.is !== 'running' || !canRollBack(flash, bootChip(), config)) {

@@ -459,6 +459,16 @@ describe('an image that failed its self-test', () => {
     expect((await driver.probe(port, context)).installed).toEqual({ version: '1.1.0', digest: plan.digest })
     expect(device.state()).toMatchObject({ installed: { version: '1.1.0', state: 'pending' } })
 
+    // Its self-test passes after all, and it selects itself.
+    const repaired = running('1.0.0', { flash: memoryFlash(0x40_0000) })
+    await update(repaired, appImage('1.1.0'))
+    repaired.boot()
+    repaired.flash.erase(rotten.offset, 0x1000)
+    repaired.boot()
+    repaired.markValid()
+    repaired.boot()
+    expect(repaired.state()).toMatchObject({ installed: { version: '1.1.0', state: 'confirmed' } })
+
     await update(device, appImage('1.2.0'))
     device.markValid()
     device.boot()
