@@ -1,0 +1,5 @@
+export { type ConfigGroup, type ConfigValue, parseConfig } from './libconfig.ts'
+export { type DescribedImage, parseSwDescription, type SwDescription } from './sw-description.ts'
+export { swupdateErrors } from './swupdate-errors.ts'
+export type { SwupdatePlan } from './swupdate-plan.ts'
+export { type SwupdateTargetOptions, swupdateTarget } from './swupdate-target.ts'
