@@ -56,6 +56,7 @@ export {
   fleetDeviceLimit,
   fleetPageLimit,
   judgeClaim,
+  leaseHolds,
   noCounters,
   openDeploymentLimit,
   placesTaken,

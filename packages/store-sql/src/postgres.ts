@@ -72,7 +72,7 @@ async function migrate(client: PoolClient, schema: string, shown: string): Promi
     }
     if (found === undefined) await begin(client, schema, shown)
     for (const step of steps.slice(found ?? 0)) await client.query(step(words))
-    await client.query('UPDATE reflash_schema SET version = $1', [schemaVersion])
+    await client.query(`UPDATE ${schema}.reflash_schema SET version = $1`, [schemaVersion])
     await client.query('COMMIT')
   } catch (error) {
     await client.query('ROLLBACK')
@@ -94,14 +94,18 @@ async function begin(client: PoolClient, schema: string, shown: string): Promise
   }
   // Asked for only where it is missing: "IF NOT EXISTS" needs the right to make one even then.
   if (there === undefined) await client.query(`CREATE SCHEMA ${schema}`)
-  await client.query('CREATE TABLE reflash_schema (version BIGINT NOT NULL)')
-  await client.query('INSERT INTO reflash_schema VALUES (0)')
+  await client.query(`CREATE TABLE ${schema}.reflash_schema (version BIGINT NOT NULL)`)
+  await client.query(`INSERT INTO ${schema}.reflash_schema VALUES (0)`)
 }
 
 async function versionOf(client: PoolClient, schema: string): Promise<number | undefined> {
-  const { rows } = await client.query('SELECT to_regclass($1) AS found', [`${schema}.reflash_schema`])
-  if ((rows[0] as { readonly found: string | null }).found === null) return undefined
-  const { rows: versions } = await client.query('SELECT version FROM reflash_schema')
+  // Read from the catalog, and named with its schema: what another replica has made meanwhile is not in this session's cache of names.
+  const { rows } = await client.query(
+    "SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = 'reflash_schema'",
+    [schema],
+  )
+  if (rows.length === 0) return undefined
+  const { rows: versions } = await client.query(`SELECT version FROM ${schema}.reflash_schema`)
   return (versions[0] as { readonly version: number }).version
 }
 
@@ -113,8 +117,9 @@ export function isPassing(error: unknown): boolean {
 }
 
 // Classes of SQLSTATE that say something about the server or the network and nothing about what was asked: connection, authorization,
-// resources, operator intervention, system, rolled back because of others, object in use.
-const awayClasses = new Set(['08', '28', '53', '57', '58', '40', '55', '3D'])
+// resources, operator intervention, system, rolled back because of others, object in use; and transaction state: a standby takes no writes until it
+// is promoted, and a session that stalls within a transaction is ended.
+const awayClasses = new Set(['08', '25', '28', '53', '57', '58', '40', '55', '3D'])
 
 /** Puts what PostgreSQL or the network says into the words of a journal. */
 export function postgresFailure(error: unknown, shown: string): OtaError {

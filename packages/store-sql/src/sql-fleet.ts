@@ -5,6 +5,7 @@ import {
   fleetDeviceLimit,
   judgeClaim,
   type Lease,
+  leaseHolds,
   noCounters,
   openDeploymentLimit,
   positionOf,
@@ -233,7 +234,7 @@ export function sqlFleet(options: SqlOptions): FleetStore {
           .executeTakeFirst()
         if (first.numInsertedOrUpdatedRows === 1n) return { name, holder, token: 1 }
         const held = await locked(trx.selectFrom('lease').selectAll().where('name', '=', name)).executeTakeFirstOrThrow()
-        if (held.holder !== holder && held.until > now.getTime()) return undefined
+        if (held.holder !== holder && leaseHolds(held.until, now.getTime())) return undefined
         const token = held.holder === holder ? held.token : held.token + 1
         await trx.updateTable('lease').set({ holder, token, until: until.getTime() }).where('name', '=', name).execute()
         return { name, holder, token }

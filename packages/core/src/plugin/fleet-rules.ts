@@ -10,6 +10,9 @@ export const openDeploymentLimit = 64
 /** Rows of one page. */
 export const fleetPageLimit = 1_000
 
+/** Milliseconds; no lease lasts longer. One that ends later was given by a clock that was set back since: nobody else could drive until then. */
+export const longestLeaseMs = 3_600_000
+
 const bucketCount = 2 ** 32
 
 export const noCounters: Counters = Object.freeze({ offered: 0, confirmed: 0, failed: 0, unobserved: 0, skipped: 0, withdrawn: 0 })
@@ -55,6 +58,11 @@ export function judgeClaim(
   }
   if (placesTaken(counters) >= size) return { answer: { is: 'full' } }
   return { answer: { is: 'taken', update: { deployment, device, wave, state: as, attempt: 1, attested: false, at, because: [] } } }
+}
+
+/** Whether a lease until then keeps others off now; both in milliseconds since 1970. */
+export function leaseHolds(until: number, now: number): boolean {
+  return until > now && until - now <= longestLeaseMs
 }
 
 /** @throws `INVALID_PAGE` */

@@ -216,7 +216,10 @@ export interface FleetStore extends Plugin<'fleet-store'> {
   /** The counters, counted anew from the updates. */
   recount(deployment: string, options?: CallOptions): Promise<Counters>
 
-  /** Takes, keeps or is refused a lease (undefined) that ends at `until`. A new holder gets a greater token. */
+  /**
+   * Takes, keeps or is refused a lease (undefined) that ends at `until`. A new holder gets a greater token. One that ends more than an hour from
+   * now (see `leaseHolds`) was given before a clock was set back, and keeps nobody off.
+   */
   lease(
     name: string,
     holder: string,

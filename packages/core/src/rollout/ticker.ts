@@ -2,8 +2,9 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Composition } from '../composition.ts'
 import { fail } from '../core-errors.ts'
 import { isOtaError, type Reason } from '../errors.ts'
+import { type DeviceRecord, emptyRecord } from '../journey/device-record.ts'
 import { loadRecord } from '../journey/record-store.ts'
-import { openDeploymentLimit } from '../plugin/fleet-rules.ts'
+import { longestLeaseMs, openDeploymentLimit } from '../plugin/fleet-rules.ts'
 import type { Deployment, DeploymentProgress, FleetStore, Lease } from '../plugin/fleet-store.ts'
 import { startOf } from './cohort.ts'
 import { progressOf } from './deployment.ts'
@@ -40,8 +41,6 @@ export const leaseName = 'rollout'
 const lookedUp = 200
 /** An offer this young is nobody's loss yet. */
 const lossMs = 10_000
-/** Milliseconds; a lease must outlive several ticks. */
-const longestMs = 3_600_000
 
 /** @throws `INVALID_OPTIONS` */
 export function createTicker(
@@ -50,8 +49,8 @@ export function createTicker(
   { holder, everyMs = 1_000, leaseMs = 10_000 }: TickerOptions,
 ): Ticker {
   for (const [name, value] of Object.entries({ everyMs, leaseMs })) {
-    if (!Number.isInteger(value) || value < 1 || value > longestMs)
-      throw fail('INVALID_OPTIONS', `${name}: expected milliseconds from 1 to ${longestMs}, found ${String(value)}`)
+    if (!Number.isInteger(value) || value < 1 || value > longestLeaseMs)
+      throw fail('INVALID_OPTIONS', `${name}: expected milliseconds from 1 to ${longestLeaseMs}, found ${String(value)}`)
   }
   /** Where the look-up of each deployment goes on. */
   const cursors = new Map<string, string>()
@@ -63,13 +62,14 @@ export function createTicker(
     if (lease === undefined) return { leads: false, steps: [] }
     const steps: Tick['steps'][number][] = []
     const open = await fleet.deployments({ open: true, limit: openDeploymentLimit }, o)
-    const ended = (await fleet.deployments({ limit: openDeploymentLimit }, o)).filter(({ id }) => !open.some((other) => other.id === id))
-    for (const deployment of [...open, ...ended]) await settleLost(deployment, signal)
+    // Driven first: what is looked up in the journal takes its time, and may fail, and a wave that fails must be paused all the same.
     for (const deployment of open) {
       const current = await fleet.deployment(deployment.id, o)
       const step = current === undefined ? undefined : await drive(current, lease, signal)
       if (step !== undefined) steps.push({ deployment: deployment.id, ...step })
     }
+    const ended = (await fleet.deployments({ limit: openDeploymentLimit }, o)).filter(({ id }) => !open.some((other) => other.id === id))
+    for (const deployment of [...open, ...ended]) await settleLost(deployment, signal)
     return { leads: true, steps }
   }
 
@@ -81,15 +81,26 @@ export function createTicker(
     const after = cursors.get(id)
     const query = { deployment: id, state: 'offered', limit: lookedUp, ...(after === undefined ? {} : { after }) } as const
     const rows = await fleet.updates(query, signal === undefined ? {} : { signal })
-    const before = clock().getTime() - lossMs
+    const now = clock().getTime()
     for (const { device, at } of rows) {
-      if (Date.parse(at) > before) continue
-      const { record } = await loadRecord(journal, device, signal)
+      // What was offered in the future was offered before the clock was set back.
+      if (Math.abs(now - Date.parse(at)) < lossMs) continue
+      const record = await recordOf(device, signal)
       for (const settlement of settlementsOf(device, record)) if (settlement.deployment === id) await fleet.settle(settlement)
     }
     const last = rows.at(-1)
     if (last === undefined || rows.length < lookedUp) cursors.delete(id)
     else cursors.set(id, last.device)
+  }
+
+  // A damaged record is told to its device at each check-in; it must not keep the ends of all others from being counted.
+  async function recordOf(device: string, signal: AbortSignal | undefined): Promise<DeviceRecord> {
+    try {
+      return (await loadRecord(journal, device, signal)).record
+    } catch (error) {
+      if (isOtaError(error) && error.code === 'FACTS_CORRUPT') return emptyRecord
+      throw error
+    }
   }
 
   async function drive(deployment: Deployment, lease: Lease, signal: AbortSignal | undefined) {

@@ -4,6 +4,7 @@ import {
   checkPage,
   fleetDeviceLimit,
   judgeClaim,
+  leaseHolds,
   noCounters,
   openDeploymentLimit,
   positionOf,
@@ -182,7 +183,7 @@ export function memoryFleet(): FleetStore {
     async lease(name, holder, { now, until }, o) {
       throwIfAborted(o?.signal)
       const held = leases.get(name)
-      if (held !== undefined && held.holder !== holder && held.until > now.getTime()) return undefined
+      if (held !== undefined && held.holder !== holder && leaseHolds(held.until, now.getTime())) return undefined
       const token = held === undefined ? 1 : held.holder === holder ? held.token : held.token + 1
       leases.set(name, { name, holder, token, until: until.getTime() })
       return { name, holder, token }

@@ -170,6 +170,17 @@ const leases: readonly Mutant[] = [
   plugin('lease', 'gives a lease to whoever asks', ({ lease }) => ({
     lease: async (name, holder, ...rest) => (await lease(name, holder, ...rest)) ?? { name, holder, token: 999 },
   })),
+  plugin('lease-ahead', 'waits for the end of a lease, however far it is ahead', ({ lease }) => {
+    const ends = new Map<string, number>()
+    return {
+      lease: async (name, holder, times, o) => {
+        const end = ends.get(name)
+        if (end !== undefined && end > times.now.getTime() + 3_600_000) return undefined
+        ends.set(name, times.until.getTime())
+        return lease(name, holder, times, o)
+      },
+    }
+  }),
   plugin('lease-token', 'gives everybody the same token', ({ lease }) => ({
     lease: async (...args) => {
       const held = await lease(...args)

@@ -24,6 +24,12 @@ export const fleetLeaseRules: readonly FleetStoreRule[] = [
     for (const [index, holder] of ['a', 'b', 'a', 'b'].entries()) tokens.push(((await asks(plugin, holder, index * 10)) as Lease).token)
     for (const [index, token] of tokens.entries()) ok(index === 0 || token > (tokens[index - 1] as number), `expected ${tokens} to ascend`)
   }),
+  rule('lease-ahead', 'gives a lease away that was taken before the clock was set back', async ({ plugin }) => {
+    const ahead = (await asks(plugin, 'a', 86_400)) as Lease
+    const next = (await asks(plugin, 'b', 0)) as Lease | undefined
+    ok(next !== undefined, 'expected a lease that ends in a day to keep nobody off, found it refused')
+    ok(next.token > ahead.token, `expected a token above ${ahead.token}, found ${next.token}`)
+  }),
   rule('fence', 'refuses what a holder writes whose lease another has taken', async ({ plugin }) => {
     const made = await plugin.createDeployment(intent('one'), { audit: audit('create', 'one') })
     const stale = (await asks(plugin, 'a', 0)) as Lease
