@@ -236,6 +236,67 @@ export const esp32Errors = {
     next: 'Look at the cable or probe, and try again.',
   },
 
+  SERIAL_UNAVAILABLE: {
+    fault: 'unavailable',
+    means: 'A serial port cannot be opened, or its line has ended.',
+    next: 'Look at the cable, the name of the port, who else has it open, and your right to use it (on Linux the group dialout).',
+  },
+  SERIAL_ADDON_MISSING: {
+    fault: 'unsupported',
+    means: 'The package serialport, which opens ports of this machine, is not installed or has no build for it.',
+    next: 'Run `npm install serialport`, or reach the port through a server of serial ports with socket://<host>:<port>.',
+  },
+  SERIAL_BUSY: {
+    fault: 'unavailable',
+    means: 'This transport has a connection over that port already.',
+    next: 'Dispose the other connection first.',
+  },
+  SERIAL_CLOSED: {
+    fault: 'invalid',
+    means: 'A serial connection or transport was used after its end.',
+    next: 'Connect again.',
+  },
+  SERIAL_NO_ANSWER: {
+    fault: 'unavailable',
+    means: 'The chip did not answer in time.',
+    next: 'Bring it into its ROM loader (hold BOOT, press RESET), look at the cable, or choose a lower baud rate.',
+  },
+  SERIAL_DAMAGED: {
+    fault: 'unavailable',
+    means: 'What stands in flash is not what was sent, by its MD5, however often it was tried.',
+    next: 'Choose a lower baud rate or a shorter cable; if it stays, the flash is worn.',
+  },
+  ROM_REFUSED: {
+    fault: 'unavailable',
+    means: 'The ROM loader of the chip refused a command; `details.code` is its reason.',
+    next: 'Try again at a lower baud rate; a command that is not known belongs to another chip.',
+  },
+  ROM_RESPONSE_INVALID: {
+    fault: 'invalid',
+    means: 'Bytes are no response of a ROM loader.',
+    next: 'Look at the cable and at what else prints on that line.',
+  },
+  CHIP_NOT_SUPPORTED: {
+    fault: 'unsupported',
+    means: 'What is at the other end of the cable is no chip of the ESP32 family that this version knows.',
+    next: 'Update this package if the chip is new.',
+  },
+  CHIP_LOCKED: {
+    fault: 'unsupported',
+    means: 'The chip was locked so that flash cannot be written and verified over a cable: Secure Download Mode, or flash encryption.',
+    next: 'Update it over the air, by the application that it runs.',
+  },
+  FLASH_SIZE_UNKNOWN: {
+    fault: 'unsupported',
+    means: 'The flash does not say how large it is.',
+    next: 'Pass `flashBytes`.',
+  },
+  FLASH_RANGE: {
+    fault: 'invalid',
+    means: 'A read, erase or write reaches beyond the flash, or an erase is not of whole sectors.',
+    next: 'Correct the offset or length that the message names.',
+  },
+
   BUILD_INVALID: {
     fault: 'invalid',
     means: 'An image, partition table or otadata entry cannot be built from these values.',
