@@ -5,7 +5,6 @@ import {
   checkJournalPrefix,
   coreError,
   type Journal,
-  type Json,
   journalExpiry,
   journalText,
 } from '@reflash/core'
@@ -88,17 +87,18 @@ export function postgresJournal(options: PostgresOptions, now: () => Date): Jour
     },
     async put(key, value, { ifVersion, expires, signal }) {
       checkJournalKey(key)
-      const row = await left(signal, put(key, journalText(value as Json), journalExpiry(expires) ?? null, ifVersion, signal))
+      // Not let go once it is sent: whoever is told that it was aborted must find what came of it.
+      const row = await put(key, journalText(value), journalExpiry(expires) ?? null, ifVersion, signal)
       if (row === undefined) throw conflict(key, ifVersion)
       await pruned()
       return String(row.version)
     },
     async delete(key, { ifVersion, signal }) {
       checkJournalKey(key)
-      const removed = read(signal, (db) =>
+      const removed = await read(signal, (db) =>
         db.deleteFrom('entry').where('key', '=', key).where('version', '=', versionNumber(ifVersion)).where(live).executeTakeFirst(),
       )
-      if ((await left(signal, removed)).numDeletedRows !== 1n) throw conflict(key, ifVersion)
+      if (removed.numDeletedRows !== 1n) throw conflict(key, ifVersion)
     },
     async *list(prefix, { signal } = {}) {
       checkJournalPrefix(prefix)

@@ -2,7 +2,8 @@ import type { FleetStore, Journal } from '@reflash/core'
 import { type FleetStoreInstance, fleetStoreSuite, type JournalInstance, journalSuite } from '@reflash/core/conformance'
 import { sqlFleet, sqlStore } from '@reflash/store-sql'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, it } from 'vitest'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { followRollout, history } from '../../core/test/rollout/rollout-model.ts'
 import { hasPostgres, type PostgresServer, startPostgres } from './postgres-server.ts'
 
@@ -57,5 +58,43 @@ describe.skipIf(!hasPostgres())('PostgreSQL', () => {
     const make = async ({ now }: { readonly now: () => Date }): Promise<JournalInstance> =>
       plugins((options) => sqlStore({ ...options, now, connections: 4 }))
     journalSuite({ describe, it }, { make, factory: sqlStore, options: never })
+  })
+
+  describe('a schema', () => {
+    const query = async (text: string) => {
+      const client = new pg.Client({ connectionString: server.url })
+      await client.connect()
+      await client.query(text).finally(() => client.end())
+    }
+    const closedAfter = (options: { readonly schema: string; readonly url?: string }): FleetStore => {
+      const fleet = sqlFleet({ url: server.url, connections: 2, ...options })
+      onTestFinished(() => fleet.close?.())
+      return fleet
+    }
+
+    it('is refused, untouched, where it is of another program or of a newer version', async () => {
+      await query('CREATE SCHEMA others; CREATE TABLE others.entry (id INTEGER)')
+      await expect(closedAfter({ schema: 'others' }).revision()).rejects.toMatchObject({ code: 'NOT_A_JOURNAL', fault: 'invalid' })
+      await closedAfter({ schema: 'newer' }).revision()
+      await query('UPDATE newer.reflash_schema SET version = 99')
+      const newer = { code: 'JOURNAL_TOO_NEW', fault: 'unsupported', details: { found: 99 } }
+      await expect(closedAfter({ schema: 'newer' }).revision()).rejects.toMatchObject(newer)
+    })
+
+    it('is made once, however many begin at the same moment', async () => {
+      const fleets = Array.from({ length: 6 }, () => closedAfter({ schema: 'crowded' }))
+      expect(await Promise.all(fleets.map((fleet) => fleet.revision()))).toEqual(Array(6).fill('0'))
+    })
+
+    it('is unavailable while the server is away, goes on when it is back, and no error shows the password', async () => {
+      const fleet = closedAfter({ schema: 'away', url: server.url.replace('ota@', 'ota:hunter2@') })
+      const version = await fleet.putDevice({ id: 'd1', bucket: 1, labels: {} }, { ifVersion: null })
+      await server.kill()
+      const error: unknown = await fleet.device('d1').catch((refusal: unknown) => refusal)
+      expect(error).toMatchObject({ code: 'FLEET_UNAVAILABLE', fault: 'unavailable' })
+      expect(JSON.stringify(error) + String(error)).not.toContain('hunter2')
+      await server.start()
+      expect((await fleet.device('d1'))?.version).toBe(version)
+    })
   })
 })
