@@ -19,8 +19,8 @@ export interface HostileBench extends AsyncDisposable {
 }
 
 /** What an operator has in seconds, in milliseconds: an attack is over when the last of them has passed. */
-const times = { freshMs: 1, staleMs: 2, waitMs: 200, answerMs: 300, prepareMs: 500, releaseMs: 400 }
-const limits = { attempts: 2, answerTimeoutMs: 100, idleTimeoutMs: 100, connectTimeoutMs: 100, tags: 5_000, tagPages: 50 }
+const times = { freshMs: 1, staleMs: 2, waitMs: 400, answerMs: 600, prepareMs: 1000, releaseMs: 800 }
+const limits = { attempts: 2, answerTimeoutMs: 200, idleTimeoutMs: 200, connectTimeoutMs: 200, tags: 5_000, tagPages: 50 }
 
 export async function hostileBench(folder: string, registry: AttackedRegistry, releases: LampReleases): Promise<HostileBench> {
   const clock = manualClock()
