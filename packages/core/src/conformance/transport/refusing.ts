@@ -6,6 +6,9 @@ import { within } from '../within.ts'
 import { asks } from './authenticating.ts'
 import { type ServeStand, serveRule } from './serve-stand.ts'
 
+/** In no table of ours, as that of somebody else's plugin. */
+const foreignCode = 'SUITE_FAILURE'
+
 /** What of an error a device must never hear: machines and credentials that its message, its details and its causes name. */
 const secret = 'hunter2-db.internal'
 
@@ -26,7 +29,7 @@ function failures(): Readonly<Record<string, { readonly error: unknown; readonly
     const message = hides ? `no answer of ${secret}` : 'the suite says no'
     return [
       `"${fault}"`,
-      { error: new OtaError('SUITE_FAILURE', fault as Fault, message, { cause, details: { host: secret } }), faults },
+      { error: new OtaError(foreignCode, fault as Fault, message, { cause, details: { host: secret } }), faults },
     ] as const
   })
   return {
