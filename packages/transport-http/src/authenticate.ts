@@ -8,9 +8,14 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] }
  * Asks the authenticators in their order who is at the other end; the first that knows decides.
  * @throws `NOT_AUTHENTICATED` where none knows, `NOT_YOUR_DEVICE` where it is another device, and whatever an authenticator throws: it fails closed.
  */
-export async function authenticate(authenticators: readonly Authenticator[], request: HttpRequest, deviceId: string): Promise<Principal> {
+export async function authenticate(
+  authenticators: readonly Authenticator[],
+  request: HttpRequest,
+  deviceId: string,
+  given?: string,
+): Promise<Principal> {
   request.seen.deviceId = deviceId
-  const credentials = credentialsOf(request, deviceId)
+  const credentials = credentialsOf(request, deviceId, given)
   const context = { signal: request.signal }
   for (const authenticator of authenticators) {
     const answer = authenticator.authenticate(credentials, context)
@@ -31,9 +36,9 @@ export async function authenticate(authenticators: readonly Authenticator[], req
   )
 }
 
-function credentialsOf(request: HttpRequest, claimedId: string): Credentials {
+function credentialsOf(request: HttpRequest, claimedId: string, given: string | undefined): Credentials {
   const credentials: Mutable<Credentials> = { claimedId }
-  const token = bearerToken(request.header('authorization'))
+  const token = given ?? bearerToken(request.header('authorization'))
   if (token !== undefined) credentials.token = token
   const { certificate, peer } = request
   if (certificate !== undefined) credentials.certificate = certificate

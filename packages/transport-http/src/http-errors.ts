@@ -5,7 +5,7 @@ export const httpErrors = {
   UNKNOWN_PATH: {
     fault: 'invalid',
     means: 'No route of this server has this path.',
-    next: 'Look at the dialects that the server speaks, and at its prefix.',
+    next: 'Look at the address (devices and operators have one each), at the dialects that the server speaks, and at its prefix.',
   },
   METHOD_NOT_ALLOWED: {
     fault: 'invalid',
@@ -25,12 +25,12 @@ export const httpErrors = {
   INVALID_QUERY: {
     fault: 'invalid',
     means: 'The query lacks a parameter, names it twice, or has broken percent-encoding.',
-    next: 'The message names the parameter.',
+    next: 'Correct the parameter that the message names.',
   },
   INVALID_BODY: {
     fault: 'invalid',
     means: 'The body is not the JSON document that the protocol describes.',
-    next: 'The message names the member, what was expected and what was found.',
+    next: 'Correct the member that the message names.',
   },
   BODY_TOO_LARGE: {
     fault: 'invalid',
@@ -49,8 +49,9 @@ export const httpErrors = {
   },
   NOT_AUTHENTICATED: {
     fault: 'rejected',
-    means: 'No authenticator of this server knows the device by what it showed.',
-    next: 'Give the device its token or certificate, or give the server the authenticator that knows it.',
+    means:
+      'Nobody at this address is known by what the caller showed: a device by its authenticators, an operator by the tokens of operators.',
+    next: 'Look at the token or certificate, and at the id that goes with it; then at what the server was given to know callers by.',
   },
   NOT_YOUR_DEVICE: {
     fault: 'rejected',
@@ -72,10 +73,20 @@ export const httpErrors = {
     means: 'An OtaFlux client cannot take this offer: several components, no plain image, under 10 bytes, or a version that is too long.',
     next: 'Use the native protocol for this device.',
   },
+  HAWKBIT_UNFIT: {
+    fault: 'unsupported',
+    means: 'A hawkBit client cannot take this offer: it has several components, or no plain image.',
+    next: 'Use the native protocol for this device.',
+  },
+  NO_SUCH_ACTION: {
+    fault: 'invalid',
+    means: 'A hawkBit client asks for an action or an artifact that is not the one it is to work on now.',
+    next: 'Nothing: it polls again and is told the current one.',
+  },
   INVALID_OPTION: {
     fault: 'invalid',
     means: 'An option of the transport, the handler or the client is not usable.',
-    next: 'The message names the option, what was expected and what was found.',
+    next: 'Correct the option that the message names.',
   },
   LISTEN_FAILED: {
     fault: 'unavailable',
@@ -100,7 +111,7 @@ export const httpErrors = {
   REQUEST_REFUSED: {
     fault: 'invalid',
     means: 'The server answered that the request is wrong, or that there is no such thing.',
-    next: 'See `details.remoteCode`; check in again for a current offer.',
+    next: 'Look up `details.remoteCode`; a device checks in again for a current offer.',
   },
   INVALID_ANSWER: {
     fault: 'invalid',

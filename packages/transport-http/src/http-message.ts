@@ -12,6 +12,8 @@ export interface HttpRequest {
   readonly peer: string | undefined
   /** The client certificate, DER, where TLS has verified it. */
   readonly certificate: Uint8Array | undefined
+  /** Whether the request came over TLS to this process. */
+  readonly secure?: boolean
   /** Fires when the client goes away before the answer is complete. */
   readonly signal: AbortSignal
   /** The value of a header by its lower case name. */

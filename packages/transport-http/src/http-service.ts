@@ -5,6 +5,7 @@ import { fail } from './http-errors.ts'
 import type { HttpRequest, HttpResponse } from './http-message.ts'
 import { type HttpLimits, httpLimits } from './limits.ts'
 import type { Dialect, DialectContext, Route } from './protocol/dialect.ts'
+import { hawkbitDialect } from './protocol/hawkbit-ddi/hawkbit-dialect.ts'
 import { healthRoute } from './protocol/health.ts'
 import { nativeDialect } from './protocol/native/native-dialect.ts'
 import { otafluxDialect } from './protocol/otaflux/otaflux-dialect.ts'
@@ -14,8 +15,8 @@ import { refuseAsJson } from './status-of.ts'
 
 /** What the transport and the handler share. */
 export interface HttpServiceOptions {
-  /** The ways to speak that are served; both where absent. An object is a dialect of your own. */
-  readonly dialects?: readonly ('native' | 'otaflux' | Dialect)[]
+  /** The ways to speak that are served; `native` and `otaflux` where absent. An object is {@link hawkbitDialect}'s, or a dialect of your own. */
+  readonly dialects?: readonly ('native' | 'otaflux' | 'hawkbit' | Dialect)[]
   /** What every path begins with, such as `/ota`; nothing where absent. */
   readonly prefix?: string
   /** What precedes `/v1/...` in the URLs that devices are told: a path or an absolute URL; `prefix` where absent. */
@@ -48,7 +49,7 @@ export interface CheckedOptions {
   readonly onRequest: OnRequest | undefined
 }
 
-const known: Readonly<Record<string, Dialect>> = { native: nativeDialect, otaflux: otafluxDialect }
+const known: Readonly<Record<string, Dialect>> = { native: nativeDialect, otaflux: otafluxDialect, hawkbit: hawkbitDialect() }
 
 /** @throws `INVALID_OPTION` */
 export function checkServiceOptions(options: HttpServiceOptions): CheckedOptions {
@@ -85,7 +86,7 @@ export function createHttpService(options: CheckedOptions, { gateway, authentica
     gateway,
     limits,
     baseUrl: options.baseUrl,
-    admit: (request, deviceId) => authenticate(authenticators, request, deviceId),
+    admit: (request, deviceId, token) => authenticate(authenticators, request, deviceId, token),
   }
   const routes: readonly Route[] = [healthRoute(context), ...options.dialects.flatMap((dialect) => dialect.routes(context))]
   const router = createRouter(routes, options.prefix)

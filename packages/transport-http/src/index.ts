@@ -8,4 +8,6 @@ export { type HttpTls, type HttpTransportOptions, httpTransport } from './http-t
 export { defaultHttpLimits, type HttpLimits } from './limits.ts'
 export { type ManagementOptions, managementDialect } from './management/management-dialect.ts'
 export type { Dialect, DialectContext, Route } from './protocol/dialect.ts'
+export { gatewayToken } from './protocol/hawkbit-ddi/gateway-token.ts'
+export { type HawkbitOptions, hawkbitDialect } from './protocol/hawkbit-ddi/hawkbit-dialect.ts'
 export type { OnRequest, RequestRecord } from './request-record.ts'

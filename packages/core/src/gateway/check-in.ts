@@ -34,6 +34,8 @@ interface Visit {
   readonly said: ReportedState
   readonly evidence: Evidence | undefined
   readonly reports: boolean
+  /** What the device runs is what it confirmed last: its dialect cannot say. */
+  readonly remembers: boolean
   readonly signal: AbortSignal
   /** Kept between the rounds: a nonce is used up by the first. */
   admission: Admission | undefined
@@ -54,6 +56,9 @@ export function createCheckIn(composition: Composition, context: JourneyContext,
   const { catalog, policy, targets, journal, clock, random, pollMs, options, times, members } = composition
   const upToDateAnswer = frozenAnswer({ pollAfterMs: pollMs, because: [{ code: 'UP_TO_DATE', message: 'nothing newer' }] })
 
+  // Whoever never says what it runs cannot be seen to show the old image: it is waited for until it reports.
+  const patient: JourneyContext = { ...context, policy: { ...policy, bootGraceMs: Number.POSITIVE_INFINITY } }
+
   async function oneRound(visit: Visit): Promise<CheckInAnswer> {
     const { who, said, reports, signal } = visit
     let stored = await loadRecord(journal, who.deviceId, signal)
@@ -68,7 +73,7 @@ export function createCheckIn(composition: Composition, context: JourneyContext,
       stored = await loadRecord(journal, who.deviceId, signal)
     }
     const { record } = stored
-    const device = deviceState(who.deviceId, said, record)
+    const device = rememberedState(visit, deviceState(who.deviceId, said, record), record)
     const deciding = members?.decide(device, record, signal)
     const decision = deciding instanceof Promise ? await deciding : deciding
     if (decision?.is === 'hold') return told(visit, { pollAfterMs: pollMs, because: decision.because })
@@ -149,10 +154,12 @@ export function createCheckIn(composition: Composition, context: JourneyContext,
   async function goOn(visit: Visit, record: DeviceRecord, open: OpenUpdate): Promise<CheckInAnswer | undefined> {
     const { who, said, evidence, signal } = visit
     const device = deviceState(who.deviceId, said, record)
-    const { still, because, challenge } = await judgeCheckIn(context, who, device, open, evidence, signal)
+    const { still, because, challenge } = await judgeCheckIn(visit.remembers ? patient : context, who, device, open, evidence, signal)
     if (still === undefined) return undefined
     if (challenge) return challenged(visit, 'confirm', because)
-    if (still.open.stage === 'install') return { pollAfterMs: pollMs, because }
+    if (still.open.stage === 'install') {
+      return { ...(visit.remembers ? { offer: offerOf(still.open.seq, still.planned.release) } : {}), pollAfterMs: pollMs, because }
+    }
     return repeated(visit, device, record, still)
   }
 
@@ -232,6 +239,7 @@ export function createCheckIn(composition: Composition, context: JourneyContext,
       said: readState(reported),
       evidence,
       reports: o.reports !== false,
+      remembers: o.installed === 'remembered',
       signal: o.signal ?? never,
       admission: undefined,
     }
@@ -251,6 +259,12 @@ function isOvertaken(error: unknown): boolean {
     isOtaError(error) &&
     (error.code === 'JOURNAL_CONFLICT' || error.code === 'FLEET_CONFLICT' || error.code === 'OFFER_CLOSED' || error.code === 'NO_OFFER')
   )
+}
+
+function rememberedState({ remembers }: Visit, device: DeviceState, { history }: DeviceRecord): DeviceState {
+  if (!remembers || device.installed !== undefined) return device
+  const last = history.find(({ outcome }) => outcome === 'confirmed')
+  return last === undefined ? device : { ...device, installed: { version: last.version, digest: last.digest, state: 'confirmed' } }
 }
 
 function frozenAnswer(answer: CheckInAnswer): CheckInAnswer {

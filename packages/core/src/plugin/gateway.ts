@@ -49,9 +49,14 @@ export interface CheckInAnswer {
   readonly because: readonly Reason[]
 }
 
-/** What a dialect's device can tell: `reports` false (OtaFlux) ends its updates as `unobserved` once the image was sent whole. */
+/**
+ * What a dialect's device can tell: `reports` false (OtaFlux) ends its updates as `unobserved` once the image was sent whole; `installed` set to
+ * `remembered` (hawkBit) is for devices that never say what they run: what they confirmed last counts as that, and an offer is repeated until the
+ * device has ended it, however late.
+ */
 export interface CheckInOptions extends CallOptions {
   readonly reports?: boolean
+  readonly installed?: 'said' | 'remembered'
 }
 
 /** The offer by number, or `current`: what the last check-in of this device offered, pinned (OtaFlux: /version, then /firmware). */

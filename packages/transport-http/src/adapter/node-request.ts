@@ -44,6 +44,10 @@ export class NodeRequest implements HttpRequest {
     return this.incoming.socket.remoteAddress
   }
 
+  get secure(): boolean {
+    return (this.incoming.socket as TLSSocket).encrypted === true
+  }
+
   get certificate(): Uint8Array | undefined {
     const socket = this.incoming.socket as TLSSocket
     if (socket.authorized !== true) return undefined

@@ -81,6 +81,7 @@ function webRequest(incoming: Request, { peer, certificate }: WebPeer): HttpRequ
     query: mark < 0 ? '' : url.slice(mark + 1),
     peer,
     certificate,
+    secure: url.startsWith('https:'),
     signal,
     seen,
     header: (name) => headers.get(name) ?? undefined,

@@ -21,8 +21,11 @@ export interface DialectContext {
   readonly limits: HttpLimits
   /** What precedes the path in URLs that devices are told; without a slash at its end. */
   readonly baseUrl: string
-  /** Who is at the other end. @throws `NOT_AUTHENTICATED`, `NOT_YOUR_DEVICE` */
-  admit(request: HttpRequest, deviceId: string): Promise<Principal>
+  /**
+   * Who is at the other end, by its certificate and its `Authorization: Bearer`, or by the `token` that this dialect carries otherwise.
+   * @throws `NOT_AUTHENTICATED`, `NOT_YOUR_DEVICE`
+   */
+  admit(request: HttpRequest, deviceId: string, token?: string): Promise<Principal>
 }
 
 /** How one kind of device speaks: its routes over the gateway. */

@@ -1,0 +1,35 @@
+import type { HttpRequest, HttpResponse } from '../../http-message.ts'
+import { jsonBody } from '../../json-body.ts'
+import { sequenceOf } from '../../names.ts'
+import { answerJson, done } from './answer-json.ts'
+import { readFeedback } from './feedback.ts'
+import { type Desk, noSuchAction } from './hawkbit-desk.ts'
+
+/** `GET .../cancelAction/{action}`: `{"id", "cancelAction": {"stopId"}}`, both the number of the offer that is taken back, as text. */
+export async function cancelAction(desk: Desk, request: HttpRequest, params: readonly string[]): Promise<HttpResponse> {
+  const who = await desk.admit(request, params[0])
+  const action = sequenceOf(params[1])
+  const { cancel } = await desk.ask(request, who)
+  if (cancel !== action) throw noSuchAction()
+  return answerJson(request, { id: String(action), cancelAction: { stopId: String(action) } })
+}
+
+/**
+ * `POST .../cancelAction/{action}/feedback` -> exactly 200.
+ *
+ * | status.execution | status.result.finished | effect |
+ * |---|---|---|
+ * | closed | success, none | the offer ends as canceled |
+ * | canceled | | the same: some clients say it so, though hawkBit takes it for a warning |
+ * | closed | failure | the update goes on |
+ * | other | | the update goes on |
+ */
+export async function cancelFeedback(desk: Desk, request: HttpRequest, params: readonly string[]): Promise<HttpResponse> {
+  const who = await desk.admit(request, params[0])
+  const action = sequenceOf(params[1])
+  const { execution, finished, messages } = readFeedback(await jsonBody(request, desk.context.limits.reportBytes))
+  const isCanceled = execution === 'canceled' || (execution === 'closed' && finished !== 'failure')
+  const { gateway } = desk.context
+  if (isCanceled) await gateway.report(who, action, { state: 'canceled', messages }, { signal: request.signal })
+  return done
+}

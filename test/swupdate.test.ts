@@ -1,0 +1,168 @@
+import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createGateway, type DeviceEvent, digestOf, diskCache, streamOf, tokenDevices, unattestedDevices } from '@reflash/core'
+import { memoryJournal } from '@reflash/core/testing'
+import { cosignVerifier, generateKeyPair, ociRegistry, openKey, pushArtifact, signArtifact } from '@reflash/registry-oci'
+import { swupdateTarget } from '@reflash/target-swupdate'
+import { buildSwu, testSigner } from '@reflash/target-swupdate/testing'
+import { httpTransport, type RequestRecord } from '@reflash/transport-http'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { cuttingProxy } from './swupdate/cutting-proxy.ts'
+import { type SwupdateDevice, swupdateDevice } from './swupdate/swupdate-device.ts'
+
+const signer = testSigner({ name: 'updates' })
+const device = { id: 'gate-1', token: 'token-of-gate-1-0123456789abcdef' }
+
+function hasSwupdate(): boolean {
+  try {
+    execFileSync('swupdate', ['--version'], { stdio: 'ignore' })
+    return true
+  } catch {
+    if (process.env.CI !== undefined) throw new Error('swupdate is missing: apt-get install swupdate')
+    console.warn('skipped: swupdate is missing; apt-get install swupdate')
+    return false
+  }
+}
+
+/** A server with one signed release, and the events and requests of its device. */
+async function serverWith(swu: Uint8Array) {
+  const folder = mkdtempSync(join(tmpdir(), 'reflash-ddi-'))
+  const registry = ociRegistry()
+  const keys = await generateKeyPair('secret')
+  const reference = `oci:${folder}/releases:1.1.0`
+  const file = { open: () => streamOf(swu), size: swu.length, digest: digestOf(swu), title: 'gate.swu' }
+  await pushArtifact(registry, reference, [{ ...file, platform: { os: 'linux', architecture: 'arm64' } }], {
+    product: 'gate',
+    created: new Date(),
+  })
+  await signArtifact(registry, reference, await openKey(keys.privateKeyPem, 'secret'))
+  const events: DeviceEvent[] = []
+  const records: RequestRecord[] = []
+  const journal = memoryJournal()
+  const authenticators = [tokenDevices({ [device.id]: device.token })]
+  const gateway = createGateway({
+    repository: `oci:${folder}/releases`,
+    product: 'gate',
+    registry,
+    verifiers: [cosignVerifier({ keys: [keys.publicKeyPem] })],
+    targets: [swupdateTarget({ models: ['gate'], signers: [signer.certificate], platform: 'linux/arm64' })],
+    authenticators,
+    attestation: [unattestedDevices()],
+    journal,
+    cache: diskCache({ directory: join(folder, 'cache') }),
+    pollMs: 1_000,
+    policy: { attempts: 1 },
+    onEvent: (event) => event.type === 'device' && events.push(event),
+  })
+  const transport = httpTransport({
+    listen: '127.0.0.1:0',
+    dialects: ['hawkbit'],
+    limits: { drainMs: 0 },
+    onRequest: (record) => records.push(record),
+  })
+  const serving = await transport.serve({ gateway, authenticators })
+  onTestFinished(async () => {
+    await serving[Symbol.asyncDispose]()
+    await gateway.composition.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+  return { url: serving.addresses[0] as string, events, records, journal }
+}
+
+async function until(what: string, holds: () => boolean, { log }: { readonly log: string }): Promise<void> {
+  const deadline = performance.now() + 30_000
+  while (!holds()) {
+    if (performance.now() > deadline) throw new Error(`expected ${what}; the device says:\n${log.slice(-6_000)}`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+function deviceAt(server: string, hardware: string, tells: boolean): SwupdateDevice {
+  const made = swupdateDevice({ server, ...device, certificate: signer.certificate, hardware, tells })
+  onTestFinished(() => made[Symbol.asyncDispose]())
+  return made
+}
+
+/** A plain file in the place of a partition. */
+function partitionFile(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'reflash-part-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  const path = join(folder, 'partition.img')
+  writeFileSync(path, new Uint8Array(0))
+  return path
+}
+
+const asked = (records: readonly RequestRecord[]): readonly string[] =>
+  records.map(({ method, route, status }) => `${method} ${route} ${status}`)
+
+describe.runIf(hasSwupdate())("Debian's swupdate", () => {
+  test('tells its attributes, downloads over a connection that breaks, installs, and confirms after its restart', {
+    timeout: 60_000,
+  }, async () => {
+    const image = randomBytes(2_000_000)
+    const partition = partitionFile()
+    const { url, events, records, journal } = await serverWith(buildSwu({ version: '1.1.0', image, device: partition, sign: signer.sign }))
+    await using proxy = await cuttingProxy(url, 700_000)
+    const swupdate = deviceAt(proxy.url, 'gate:1.0', true)
+    const passed = (stage: string): boolean => events.some((event) => event.stage === stage && event.status === 'passed')
+
+    swupdate.start()
+    await until('an installed update', () => passed('install'), swupdate)
+    expect(readFileSync(partition).equals(image)).toBe(true)
+    expect(proxy.cuts).toBe(1)
+    // HEAD and GET, and the rest of it after the cut.
+    const downloads = asked(records).filter((line) => line.includes('hawkbit.artifact'))
+    expect(downloads.slice(0, 2)).toEqual(['HEAD hawkbit.artifact 200', 'GET hawkbit.artifact 200'])
+    expect(downloads.at(-1)).toBe('GET hawkbit.artifact 206')
+    expect(
+      records.filter(({ route, method }) => route === 'hawkbit.artifact' && method === 'GET').reduce((sum, { bytes }) => sum + bytes, 0),
+    ).toBeLessThan(image.length * 2)
+    expect(asked(records).filter((line) => line.startsWith('PUT'))).toEqual(['PUT hawkbit.config-data 200'])
+    // It runs the old image until its restart, and nothing makes the server think otherwise.
+    const polls = records.length
+    await until(
+      'two more polls',
+      () =>
+        asked(records)
+          .slice(polls)
+          .filter((line) => line === 'GET hawkbit.poll 200').length >= 2,
+      swupdate,
+    )
+    expect(passed('confirm')).toBe(false)
+
+    await swupdate.stop()
+    swupdate.start(true)
+    await until('a confirmed update', () => passed('confirm'), swupdate)
+    // Then there is nothing to do; and what it says of itself is asked for anew.
+    const after = records.length
+    await until(
+      'its attributes again, and a poll',
+      () => /PUT hawkbit.config-data 200.*GET hawkbit.poll 200/.test(asked(records).slice(after).join()),
+      swupdate,
+    )
+    expect(asked(records).filter((line) => line.includes('hawkbit.artifact')).length).toBe(downloads.length)
+    const record = (await journal.get(`device/${device.id}`))?.value
+    expect(record).toMatchObject({
+      attributes: { hardware: 'gate:1.0', serial: device.id },
+      history: [{ outcome: 'confirmed', version: '1.1.0' }],
+    })
+  })
+
+  test('refuses an update for other hardware, and says so: the update ends as failed, with the reason', { timeout: 60_000 }, async () => {
+    const partition = partitionFile()
+    const { url, events, journal } = await serverWith(
+      buildSwu({ version: '1.1.0', image: randomBytes(50_000), device: partition, sign: signer.sign }),
+    )
+    const swupdate = deviceAt(url, 'gate:9.9', false)
+    swupdate.start()
+    await until('a failed update', () => events.some(({ status }) => status === 'failed'), swupdate)
+    expect(readFileSync(partition).length).toBe(0)
+    const record = (await journal.get(`device/${device.id}`))?.value as {
+      readonly history: readonly { readonly outcome: string; readonly because: readonly { readonly code: string }[] }[]
+    }
+    expect(record.history.map(({ outcome, because }) => [outcome, because[0]?.code])).toEqual([['failed', 'DEVICE_FAILED']])
+  })
+})
