@@ -246,11 +246,6 @@ export const esp32Errors = {
     means: 'The package serialport, which opens ports of this machine, is not installed or has no build for it.',
     next: 'Run `npm install serialport`, or reach the port through a server of serial ports with socket://<host>:<port>.',
   },
-  SERIAL_BUSY: {
-    fault: 'unavailable',
-    means: 'This transport has a connection over that port already.',
-    next: 'Dispose the other connection first.',
-  },
   SERIAL_CLOSED: {
     fault: 'invalid',
     means: 'A serial connection or transport was used after its end.',

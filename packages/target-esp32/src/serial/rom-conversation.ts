@@ -44,6 +44,8 @@ export interface RomConversation {
   sync(signal: AbortSignal, attempts?: number): Promise<void>
   /** Runs a sequence of words that no other may come between. */
   exclusively<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T>
+  /** Whether nothing more can be said. */
+  readonly isOver: boolean
   end(reason: Error): void
 }
 
@@ -150,6 +152,9 @@ export function romConversation(line: SerialLine, name: string, times: RomTimes)
   return {
     sync,
     end,
+    get isOver() {
+      return over !== undefined
+    },
     async ask(request, { signal, dataBytes, moreMs = 0 }) {
       if (isUnsure && request.command !== romCommands.changeBaud) await sync(signal)
       let answer: RomResponse | undefined

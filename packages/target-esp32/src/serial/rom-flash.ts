@@ -19,7 +19,7 @@ const writePieceBytes = 0x1_0000
 /** What was read stays known by its MD5, so that it is read once: the ROM gives 64 bytes an answer. As much as an image can have. */
 const knownLimitBytes = 16 * mebibyte
 
-/** The flash behind a ROM loader; the caller has checked that ranges lie within it. */
+/** The flash behind a ROM loader, for one caller at a time, who has checked that ranges lie within it. */
 export interface RomFlash {
   /** Work that had to be done again so far. */
   readonly retries: number
@@ -135,37 +135,34 @@ export function romFlash(rom: RomConversation, times: RomTimes): RomFlash {
     get retries() {
       return retries
     },
-    md5: (offset, length, signal) => rom.exclusively(signal, () => md5(offset, length, signal)),
-    read: (offset, length, signal) =>
-      rom.exclusively(signal, async () => {
-        const pieces: Uint8Array[] = []
-        for (let at = 0; at < length; at += readPieceBytes) {
-          pieces.push(await readPiece(offset + at, Math.min(readPieceBytes, length - at), signal))
-        }
-        // A copy: what is known must not change with what its reader does.
-        return concat(pieces).slice()
-      }),
-    erase: (offset, length, signal) =>
-      rom.exclusively(signal, async () => {
-        if (length === 0) return
-        const expected = md5OfBlank(length)
-        await until(
-          `flash at ${offset}`,
-          async () => hexOf(await md5(offset, length, signal)) === expected,
-          async () => {
-            const moreMs = (times.eraseMsPerMiB * length) / mebibyte
-            await ask({ command: romCommands.flashBegin, data: words(length, 0, romBlockBytes, offset) }, signal, moreMs)
-          },
-          signal,
-        )
-        for (const sector of sectorsOf(offset, length)) blank.add(sector)
-      }),
-    write: (offset, bytes, signal) =>
-      rom.exclusively(signal, async () => {
-        for (let at = 0; at < bytes.length; at += writePieceBytes) {
-          await writePiece(offset + at, bytes.subarray(at, at + writePieceBytes), signal)
-        }
-      }),
+    md5,
+    async read(offset, length, signal) {
+      const pieces: Uint8Array[] = []
+      for (let at = 0; at < length; at += readPieceBytes) {
+        pieces.push(await readPiece(offset + at, Math.min(readPieceBytes, length - at), signal))
+      }
+      // A copy: what is known must not change with what its reader does.
+      return concat(pieces).slice()
+    },
+    async erase(offset, length, signal) {
+      if (length === 0) return
+      const expected = md5OfBlank(length)
+      await until(
+        `flash at ${offset}`,
+        async () => hexOf(await md5(offset, length, signal)) === expected,
+        async () => {
+          const moreMs = (times.eraseMsPerMiB * length) / mebibyte
+          await ask({ command: romCommands.flashBegin, data: words(length, 0, romBlockBytes, offset) }, signal, moreMs)
+        },
+        signal,
+      )
+      for (const sector of sectorsOf(offset, length)) blank.add(sector)
+    },
+    async write(offset, bytes, signal) {
+      for (let at = 0; at < bytes.length; at += writePieceBytes) {
+        await writePiece(offset + at, bytes.subarray(at, at + writePieceBytes), signal)
+      }
+    },
   }
 }
 

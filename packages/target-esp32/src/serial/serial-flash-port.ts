@@ -2,7 +2,7 @@ import { type FlashPort, type RunContext, throwIfAborted } from '@reflash/core'
 import { fail } from '../esp32-errors.ts'
 import { flashSectorBytes } from '../flash/flash-sector.ts'
 import type { ChipName } from '../image/chips.ts'
-import type { RomFlash } from './rom-flash.ts'
+import type { SerialSession } from './serial-session.ts'
 
 /** The `flash` port of a chip in its ROM loader. */
 export interface SerialFlashPort extends FlashPort {
@@ -22,52 +22,58 @@ export interface PortParts {
   readonly chip: ChipName
   readonly flashBytes: number
   readonly secureBoot: 'none' | 'v2' | undefined
-  readonly flash: RomFlash
-  reset(signal: AbortSignal): Promise<void>
-  /** @throws where the connection has ended */
-  expectOpen(): void
+  readonly session: SerialSession
+  /** Fires at the end of the connection, with the error that stands for it. */
+  readonly ended: AbortSignal
   end(): Promise<void>
 }
 
-export function serialFlashPort({ flash, reset, expectOpen, end, ...facts }: PortParts): SerialFlashPort {
+export function serialFlashPort({ session, ended, end, ...facts }: PortParts): SerialFlashPort {
   const expectRange = (what: string, offset: number, length: number, unit = 1): void => {
     const fits = [offset, length].every((value) => Number.isSafeInteger(value) && value >= 0 && value % unit === 0)
     if (fits && offset + length <= facts.flashBytes) return
     const whole = unit === 1 ? 'bytes' : `whole sectors of ${unit} bytes`
     throw fail('FLASH_RANGE', `${what}: expected ${whole} within ${facts.flashBytes}, found ${length} at ${offset}`)
   }
-  const begin = ({ signal }: RunContext): AbortSignal => {
+  /** Does work for as long as its caller and the connection are there. */
+  const during = async <T>({ signal }: RunContext, work: (either: AbortSignal) => Promise<T>): Promise<T> => {
     throwIfAborted(signal)
-    expectOpen()
-    return signal
+    if (ended.aborted) throw ended.reason
+    try {
+      return await work(AbortSignal.any([signal, ended]))
+    } catch (error) {
+      if (ended.aborted && !signal.aborted) throw ended.reason
+      throw error
+    }
   }
   return Object.freeze<SerialFlashPort>({
     ...facts,
     get retries() {
-      return flash.retries
+      return session.retries
     },
     async read(offset: number, length: number, context: RunContext) {
-      const signal = begin(context)
+      throwIfAborted(context.signal)
       expectRange('read', offset, length)
-      return await flash.read(offset, length, signal)
+      return await during(context, (signal) => session.flash((flash) => flash.read(offset, length, signal), signal))
     },
     async erase(offset: number, length: number, context: RunContext) {
-      const signal = begin(context)
+      throwIfAborted(context.signal)
       expectRange('erase', offset, length, flashSectorBytes)
-      await flash.erase(offset, length, signal)
+      return await during(context, (signal) => session.flash((flash) => flash.erase(offset, length, signal), signal))
     },
     async write(offset: number, bytes: Uint8Array, context: RunContext) {
-      const signal = begin(context)
+      throwIfAborted(context.signal)
       expectRange('write', offset, bytes.length)
-      await flash.write(offset, bytes.slice(), signal)
+      const copy = bytes.slice()
+      await during(context, (signal) => session.flash((flash) => flash.write(offset, copy, signal), signal))
     },
     async md5(offset: number, length: number, context: RunContext) {
-      const signal = begin(context)
+      throwIfAborted(context.signal)
       expectRange('md5', offset, length)
-      return await flash.md5(offset, length, signal)
+      return await during(context, (signal) => session.flash((flash) => flash.md5(offset, length, signal), signal))
     },
     async reset(context: RunContext) {
-      await reset(begin(context))
+      await during(context, (signal) => session.restart(signal))
     },
     [Symbol.asyncDispose]: end,
   })

@@ -137,11 +137,6 @@ export function virtualRom(device: VirtualEsp32, options: VirtualRomOptions = {}
     return good(bytes)
   }
 
-  const done = (fields: DataView): Reply => {
-    // The answer is on its way before the chip restarts.
-    if (fields.byteLength >= 4 && fields.getUint32(0, true) === 0) setImmediate(restart)
-    return good()
-  }
   const handle = (command: number, checksum: number, data: Uint8Array): Reply | Promise<Reply> => {
     const fields = new DataView(data.buffer, data.byteOffset, data.length)
     switch (command) {
@@ -153,17 +148,18 @@ export function virtualRom(device: VirtualEsp32, options: VirtualRomOptions = {}
         return begin(fields, 'deflate')
       case 0x11:
         return block(checksum, data, 'deflate')
-      case 0x04:
-      case 0x12:
-        return done(fields)
       case 0x09:
         return writeRegister(fields)
       case 0x0a:
         return data.length < 4 ? bad(5) : good([], registers.get(fields.getUint32(0, true)) ?? 0)
+      // A ROM says anything but 0 here, which is how esptool tells it from its stub.
       case 0x08:
+        return good([], 0x2012_0707)
+      case 0x04:
       case 0x0b:
       case 0x0d:
       case 0x0f:
+      case 0x12:
         return good()
       case 0x0e:
         return readFlash(fields)
@@ -187,6 +183,8 @@ export function virtualRom(device: VirtualEsp32, options: VirtualRomOptions = {}
     const { why, body = [], value = 0 } = whole ? await handle(command, view.getUint32(4, true), data) : bad(5)
     const answer = framed(command, Uint8Array.from(why === undefined ? [...body, 0, 0, 0, 0] : [1, why, 0, 0]), value)
     for (let count = command === 0x08 ? 8 : 1; count > 0; count--) send(answer)
+    const isZero = data.length >= 4 && data.subarray(0, 4).every((byte) => byte === 0)
+    if ((command === 0x04 || command === 0x12) && isZero) restart()
     // The answer still goes at the old speed.
     if (command === 0x0f && data.length >= 4) baud = new DataView(data.buffer, data.byteOffset).getUint32(0, true)
   }
