@@ -9,6 +9,7 @@ import { representationOf } from './gateway/representation.ts'
 import { beginUpdate, changeAttributes, endUnheard, journeyContext, releaseOf, reportUpdate } from './journey/journeys.ts'
 import { type NewUpdate, newUpdate } from './journey/open-update.ts'
 import { readReport } from './journey/read-report.ts'
+import { loadRecord } from './journey/record-store.ts'
 import { checkPrincipal, readAttributes } from './journey/reported-state.ts'
 import type { Principal } from './plugin/device.ts'
 import type { Gateway } from './plugin/gateway.ts'
@@ -36,7 +37,7 @@ const never = new AbortController().signal
  */
 export function createGateway(from: ReflashOptions | Composition): RunningGateway {
   const composition = 'catalog' in from ? from : compose(from)
-  const { policy, targets, clock } = composition
+  const { policy, targets, clock, journal, members } = composition
   const context = journeyContext(composition)
   const pins = createPins(clock)
   const checkIn = createCheckIn(composition, context, pins)
@@ -44,12 +45,21 @@ export function createGateway(from: ReflashOptions | Composition): RunningGatewa
   /** What the last check-in of a silent device told it, or what one now would tell it. */
   async function pinned(who: Principal, signal: AbortSignal): Promise<Pin> {
     const known = pins.get(who.deviceId)
-    if (known !== undefined) return known
+    if (known !== undefined && (await stands(who, known, signal))) return known
     const { because } = await checkIn(who, {}, undefined, { signal, reports: false })
     const pin = pins.get(who.deviceId)
     if (pin !== undefined) return pin
     const why = because.map(({ message }) => message).join('; ')
     throw fail('NO_OFFER', `device ${who.deviceId}: expected an offer, found none: ${why}`, { because })
+  }
+
+  // It was told of it before its deployment was paused or aborted: what is not downloading yet is held back.
+  async function stands({ deviceId }: Principal, { planned, deployment }: Pin, signal: AbortSignal): Promise<boolean> {
+    if (members === undefined) return true
+    const { is } = await members.standing(planned.admitted.device, { deployment }, signal)
+    if (is === 'stands') return true
+    const { open } = (await loadRecord(journal, deviceId, signal)).record
+    return open?.reports === false && open.digest === imageOf(planned.release).image.descriptor.digest
   }
 
   return Object.freeze<RunningGateway>({

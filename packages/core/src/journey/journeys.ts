@@ -98,6 +98,20 @@ export async function waitAnew({ journal, clock }: JourneyContext, deviceId: str
   )
 }
 
+/** A push works on an open update from now on: a check-in of the same device meanwhile must not take it back, or offer another. */
+export async function pushOn({ journal, clock }: JourneyContext, deviceId: string, seq: number): Promise<void> {
+  await changeRecord(journal, deviceId, (record) =>
+    record.open?.seq === seq
+      ? { record: { ...record, open: pushed(record.open, clock()) }, result: undefined }
+      : { record, result: undefined },
+  )
+}
+
+/** An update that a push works on: the device has begun it, as it has one that it reports of. */
+export function pushed<U extends NewUpdate>(update: U, now: Date): U {
+  return { ...update, reports: true, told: update.told ?? { state: 'downloading' }, heard: now.toISOString() }
+}
+
 /** An update that a silent dialect opened goes on in one that reports. */
 export async function adoptUpdate({ journal }: JourneyContext, deviceId: string, seq: number): Promise<void> {
   await changeRecord(journal, deviceId, (record) =>

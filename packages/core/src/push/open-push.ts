@@ -5,7 +5,7 @@ import { parsePlatform } from '../content/platform.ts'
 import { formatReference, parseReference } from '../content/reference.ts'
 import { fail } from '../core-errors.ts'
 import type { DeviceRecord, OpenUpdate } from '../journey/device-record.ts'
-import { adoptUpdate, openUpdate } from '../journey/journeys.ts'
+import { openUpdate, pushed, pushOn } from '../journey/journeys.ts'
 import { endUpdate, type JourneyContext, proofs } from '../journey/observe.ts'
 import { newUpdate } from '../journey/open-update.ts'
 import { loadRecord } from '../journey/record-store.ts'
@@ -113,7 +113,7 @@ async function adopt(scene: PushScene, seen: DeviceState, open: OpenUpdate): Pro
     ({ code }) => code !== 'PENDING_CONFIRMATION' && code !== 'ALREADY_INSTALLED',
   )
   if (open.stage !== 'install' && against.length > 0) return undefined
-  await adoptUpdate(context, seen.id, open.seq)
+  await pushOn(context, seen.id, open.seq)
   return { open, release }
 }
 
@@ -124,7 +124,7 @@ async function openAnew(scene: PushScene, planned: Planned, presented: Presented
   if (record.open !== undefined) await supersede(context, id, record, planned)
   const stored = await loadRecord(context.journal, id, signal)
   const how = { reports: true, policy: composition.policy.revision, presented }
-  const update = newUpdate(stored.record.seq + 1, planned, target, how)
+  const update = pushed(newUpdate(stored.record.seq + 1, planned, target, how), context.clock())
   return { open: await openUpdate(context, id, stored, update, planned.because), release: planned.release }
 }
 

@@ -1,7 +1,7 @@
 import { recentlyUsed } from '../catalog/recently-used.ts'
 import { fail } from '../core-errors.ts'
 import { isOtaError, type Reason } from '../errors.ts'
-import type { DeviceRecord, OpenUpdate, UpdateDeployment } from '../journey/device-record.ts'
+import type { DeviceRecord, UpdateDeployment } from '../journey/device-record.ts'
 import type { DeviceState } from '../plugin/device.ts'
 import { selects } from '../plugin/fleet-rules.ts'
 import type { Deployment, FleetDevice, FleetStore } from '../plugin/fleet-store.ts'
@@ -16,7 +16,7 @@ export interface Members {
   /** Takes a place for a device that may have one; or why it gets none. @throws `FLEET_CONFLICT`, and what the fleet store throws */
   claim(device: DeviceState, deployment: Deployment, reports: boolean, signal: AbortSignal): Promise<Place>
   /** Whether an offer that was made still stands. */
-  standing(device: DeviceState, open: OpenUpdate, signal: AbortSignal): Promise<Standing>
+  standing(device: DeviceState, offer: { readonly deployment?: UpdateDeployment | undefined }, signal: AbortSignal): Promise<Standing>
   /** Counts the ends that a device's record knows of; once, however often it is called. */
   settle(deviceId: string, record: DeviceRecord): Promise<void>
 }

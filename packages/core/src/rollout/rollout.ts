@@ -19,7 +19,7 @@ import type {
   Selector,
 } from '../plugin/fleet-store.ts'
 import type { CallOptions } from '../plugin/plugin.ts'
-import { parseVersion } from '../policy/version.ts'
+import { eligibleTags, parseVersion } from '../policy/version.ts'
 import { quoted } from '../update/quoted.ts'
 import { bucketOf } from './cohort.ts'
 import { abortedFor, deploymentIntent, type NewDeployment, paused, readLabels, readSelector, resumed } from './deployment.ts'
@@ -70,7 +70,7 @@ const rounds = 8
  * void rollout.ticker().run(signal)
  */
 export function createRollout(composition: Composition): Rollout {
-  const { options, clock, journal } = composition
+  const { options, clock, journal, policy } = composition
   const fleet = options.fleet
   if (fleet === undefined) throw fail('INVALID_COMPOSITION', 'fleet: expected a fleet store in the composition, found none')
   const store: FleetStore = fleet
@@ -113,6 +113,8 @@ export function createRollout(composition: Composition): Rollout {
     async create(wanted, { by, ...o }) {
       const version = parseVersion(String(wanted.version))
       if (version === undefined) throw fail('INVALID_VERSION', `version: expected semver such as 1.2.0, found ${quoted(wanted.version)}`)
+      if (eligibleTags([version.replace('+', '_')], policy).length === 0)
+        throw fail('INVALID_DEPLOYMENT', `version: expected one of channel ${quoted(policy.channel)}, found ${quoted(version)}`)
       const taken = await store.deployment(String(wanted.id), o)
       if (taken !== undefined) throw fail('INVALID_DEPLOYMENT', `id: expected a new one, found ${quoted(wanted.id)}, which is taken`)
       const digest = await digestOf(composition, version, o)
