@@ -48,13 +48,16 @@ export async function runCommandLine(process: HostProcess): Promise<number> {
     stderr: process.stderr,
     json: options.includes('--json'),
     debug: (process.env.REFLASH_DEBUG ?? '') !== '',
-    help: ['reflash', ...options.slice(0, 1).filter((name) => Object.hasOwn(commands, name)), '--help'].join(' '),
+    help: () => help,
   })
+  let help = 'reflash --help'
   const interrupt = interruptOn(process)
   try {
     const { env, stdin, stderr } = process
     const cli: Cli = { env, stdin, stderr, output, signal: interrupt.signal, now: () => new Date() }
-    await (await programFor(namedIn(args), cli, process)).parseAsync(args, { from: 'user' })
+    const program = await programFor(namedIn(args), cli, process)
+    help = helpOf(program, args)
+    await program.parseAsync(args, { from: 'user' })
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return 0
@@ -66,6 +69,18 @@ export async function runCommandLine(process: HostProcess): Promise<number> {
     interrupt.release()
   }
   return output.exitCode
+}
+
+/** What to type for help on the command that was named: `reflash rollout create --help`. */
+function helpOf(program: Command, args: readonly string[]): string {
+  const path: string[] = [program.name()]
+  let command: Command | undefined = program
+  for (const arg of args) {
+    command = command.commands.find((inner) => inner.name() === arg)
+    if (command === undefined) break
+    path.push(arg)
+  }
+  return [...path, '--help'].join(' ')
 }
 
 /** `push ...`, or `help push`. */

@@ -32,10 +32,10 @@ export interface OutputOptions {
   /** Whether errors show where they come from. */
   readonly debug: boolean
   /** What to type for help, such as `reflash push --help`. */
-  readonly help?: string
+  readonly help?: () => string
 }
 
-export function outputOn({ stdout, stderr, json, debug, help = 'reflash --help' }: OutputOptions): Output {
+export function outputOn({ stdout, stderr, json, debug, help = () => 'reflash --help' }: OutputOptions): Output {
   let code = 0
   return {
     json,
@@ -52,7 +52,7 @@ export function outputOn({ stdout, stderr, json, debug, help = 'reflash --help' 
       const error = asOtaError(thrown)
       code = exitCodes[error.fault]
       if (json) stdout.write(`${JSON.stringify({ ...facts, error: errorDocument(error) }, null, 2)}\n`)
-      stderr.write(await errorText(error, help))
+      stderr.write(await errorText(error, help()))
       if (debug) for (let at: unknown = error; at instanceof Error; at = at.cause) stderr.write(`${at.stack}\n`)
     },
   }
@@ -65,13 +65,19 @@ export function errorDocument({ code, fault, message, because }: OtaError): Json
 
 async function errorText(error: OtaError, help: string): Promise<string> {
   const reasons = error.because.filter((reason) => reason.code !== error.code || reason.message !== error.message)
-  const next = error.fault === 'aborted' ? undefined : error.code === 'USAGE' ? `Read ${help}.` : (await entryOf(error.code))?.next
+  const next = error.fault === 'aborted' ? undefined : error.code === 'USAGE' ? `Read ${help}.` : await nextOf(error)
   return [
     `reflash: ${error.code}: ${error.message}`,
     ...reasons.map((reason) => `  - ${reason.code}: ${reason.message}`),
     ...(next === undefined ? [] : [`  what to do: ${next}`]),
     '',
   ].join('\n')
+}
+
+/** Where a server has refused, what to do depends on its reason, which our tables know where the server is one of ours. */
+async function nextOf({ code, details }: OtaError): Promise<string | undefined> {
+  const { remoteCode } = details
+  return ((typeof remoteCode === 'string' ? await entryOf(remoteCode) : undefined) ?? (await entryOf(code)))?.next
 }
 
 /** An abort of any kind is `ABORTED`; what no table knows is our bug. */

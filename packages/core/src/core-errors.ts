@@ -145,12 +145,12 @@ export const coreErrors = {
   INVALID_DEPLOYMENT: {
     fault: 'invalid',
     means: 'A deployment was asked for with an id, a selector, waves or thresholds that are none.',
-    next: 'The message names what was expected and what was found.',
+    next: 'Correct what the message names.',
   },
   INVALID_LABELS: {
     fault: 'invalid',
     means: 'Labels of a device cannot be used as they are written.',
-    next: 'The message names what was expected and what was found.',
+    next: 'Correct what the message names.',
   },
   DEPLOYMENT_STATE: {
     fault: 'invalid',

@@ -117,7 +117,7 @@ function versionOf(tag: string, given: string | undefined): string {
   const version = given === undefined ? named : parseVersion(given)
   if (version === undefined) {
     const found = given === undefined ? `the tag ${JSON.stringify(tag)}` : JSON.stringify(given.slice(0, 100))
-    throw fail('VERSION_MISSING', `expected a version such as 1.2.3 or v1.2.3, found ${found}: use such a tag, or give the version`)
+    throw fail('VERSION_MISSING', `expected a version such as 1.2.3 or v1.2.3, found ${found}`)
   }
   // Servers refuse a release whose tag says another version than its signed bytes.
   if (named !== undefined && named !== version) throw invalid(`expected tag and version to agree, found ${named} and ${version}`)

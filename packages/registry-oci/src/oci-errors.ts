@@ -55,7 +55,7 @@ export const ociErrors = {
   VERSION_MISSING: {
     fault: 'invalid',
     means: 'No version can be written into the signed manifest: the tag is no version, and none was given.',
-    next: 'Push under a tag such as 1.2.3 or v1.2.3, or give the version.',
+    next: 'Push under a tag such as 1.2.3 or v1.2.3, or give `pushArtifact` its `version`.',
   },
 } as const
 

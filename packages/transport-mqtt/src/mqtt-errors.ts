@@ -26,7 +26,7 @@ export const mqttErrors = {
   INVALID_MESSAGE: {
     fault: 'invalid',
     means: 'A message is not what the table above its codec describes.',
-    next: 'The message names the member, what was expected and what was found.',
+    next: 'Correct the member that the message names.',
   },
   CHUNK_CORRUPT: {
     fault: 'invalid',

@@ -1,9 +1,11 @@
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Json } from '@reflash/core'
 import { type ImageReport, inspectImage } from '@reflash/target-esp32'
 import type { Command } from 'commander'
 import type { Cli } from '../cli.ts'
+import { fail } from '../cli-errors.ts'
 import { exists, fileNotFound, readError } from '../files.ts'
 import { imageLines } from '../inspect/image-lines.ts'
 import { inspectReference, referenceLines } from '../inspect/inspect-reference.ts'
@@ -37,6 +39,7 @@ Examples:
 
 async function inspect(subject: string, flags: InspectFlags, cli: Cli): Promise<void> {
   if (await exists(subject)) {
+    await refuseFolder(subject)
     const report = await inspectFile(subject, cli)
     cli.output.result({ file: subject, ...report } as unknown as Json, [subject, ...imageLines(report)].join('\n'))
     return
@@ -49,6 +52,13 @@ async function inspect(subject: string, flags: InspectFlags, cli: Cli): Promise<
   } finally {
     await registry.close?.()
   }
+}
+
+/** A folder is a layout only where it is called one, as in every other command. */
+async function refuseFolder(path: string): Promise<void> {
+  if (!(await stat(path)).isDirectory()) return
+  const hint = (await exists(join(path, 'oci-layout'))) ? `; it is an image layout: write oci:${path} and a tag` : ''
+  throw fail('FILE_NOT_READABLE', `expected a file or a reference at ${path}, found a folder${hint}`)
 }
 
 async function inspectFile(path: string, { signal, stderr }: Cli): Promise<ImageReport> {

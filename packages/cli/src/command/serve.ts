@@ -1,11 +1,11 @@
-import { createGateway, type Serving } from '@reflash/core'
+import { createGateway, isOtaError, type Journal, type Serving } from '@reflash/core'
 import { httpTransport } from '@reflash/transport-http'
 import { type Command, Option } from 'commander'
 import type { Cli } from '../cli.ts'
 import { type RegistryFlags, registryFrom, withRegistryFlags } from '../registry-options.ts'
 import { checkRolloutFlags, type RolloutFlags, serveRollout } from '../serve/serve-rollout.ts'
 import { loadConfig, type ServerConfig } from '../serve/server-config.ts'
-import { type LogLevel, logLevels, serverLog } from '../serve/server-log.ts'
+import { type LogLevel, logLevels, type ServerLog, serverLog } from '../serve/server-log.ts'
 import { type ServerFlags, serverOptions } from '../serve/server-options.ts'
 import { wholeNumber } from '../whole-number.ts'
 
@@ -80,6 +80,7 @@ async function serve(flags: ServeFlags, cli: Cli): Promise<void> {
   const { composition } = gateway
   let rollout: Serving | undefined
   try {
+    await lookAtJournal(composition.journal, log, signal)
     rollout = await serveRollout(flags, gateway, log, cli)
     const transport = httpTransport({
       onRequest: log.request,
@@ -101,6 +102,16 @@ async function serve(flags: ServeFlags, cli: Cli): Promise<void> {
   } finally {
     await rollout?.[Symbol.asyncDispose]()
     await composition.close()
+  }
+}
+
+/** A journal that cannot be read now may come back, so the server starts; but nobody should learn of it from the first device. */
+async function lookAtJournal(journal: Journal, log: ServerLog, signal: AbortSignal): Promise<void> {
+  try {
+    await journal.get('start', { signal })
+  } catch (error) {
+    if (!isOtaError(error) || error.fault === 'aborted') throw error
+    log.record('warn', `no device is served until the journal can be used: ${error.code}: ${error.message}`)
   }
 }
 

@@ -12,7 +12,7 @@ export async function lockDevice(folder: string): Promise<FileLock> {
   const path = join(folder, 'device.lock')
   let lock: FileLock | undefined
   try {
-    mkdirSync(folder, { recursive: true })
+    makeFolder(folder)
     lock = lockFile(path)
   } catch (error) {
     if (isOtaError(error)) throw error
@@ -23,4 +23,14 @@ export async function lockDevice(folder: string): Promise<FileLock> {
   }
   if (lock !== undefined) return lock
   throw fail('DEVICE_STATE_IN_USE', `expected ${folder} for this process alone, found another device running from it`)
+}
+
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true })
+  } catch (error) {
+    const { code } = error as { code?: unknown }
+    if (code !== 'EEXIST' && code !== 'ENOTDIR') throw error
+    throw fail('FILE_NOT_WRITABLE', `expected a folder at ${folder}, found a file`, { cause: error })
+  }
 }

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { nativeClient } from '@reflash/transport-http/client'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { releases, serveFleet } from '../fleet/served-fleet.ts'
 import { sayReflash, startReflash, temporaryFolder } from '../testing/run-reflash.ts'
 
@@ -43,8 +43,8 @@ describe('rollout and device', () => {
     })
     const watched = startReflash(['rollout', 'watch', 'lamp', '--every-ms', '100', ...access])
     await watched.seen(/wave 1 of 2 \(50 %\)/)
-    const { offer } = await checkIn()
-    expect(offer?.version).toBe('1.1.0')
+    // What a check-in knows of deployments may be a little older than what operators see.
+    await vi.waitFor(async () => expect((await checkIn()).offer?.version).toBe('1.1.0'), { timeout: 20_000, interval: 100 })
     expect((await say('device', 'explain', 'd1')).stdout).toContain('UNDER_WAY')
     expect((await say('rollout', 'pause', 'lamp')).stdout).toContain('lamp: paused')
     expect(await watched.ended).toMatchObject({ exitCode: 3, stdout: expect.stringContaining('ann has paused it') })
@@ -59,6 +59,12 @@ describe('rollout and device', () => {
     const stranger = await sayReflash(['rollout', 'show', '--server', server.managementUrl], { env: { REFLASH_TOKEN: 'guessed-it' } })
     expect(stranger).toMatchObject({ exitCode: 3, stderr: expect.stringContaining('SERVER_REFUSED') })
     expect(stranger.stderr).not.toContain('guessed-it')
+    expect(stranger.stderr).toContain('what to do: Look at the token')
+    expect((await say('rollout', 'show', 'lamb')).stderr).toContain(
+      'what to do: `reflash rollout show` without an id lists the deployments.',
+    )
+    const elsewhere = await sayReflash(['rollout', 'show', '--server', server.url, '--token-file', tokenFile])
+    expect(elsewhere).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('devices and operators have one each') })
     client.close()
     server.child.kill('SIGTERM')
     const { exitCode, stderr } = await server.ended

@@ -1,14 +1,19 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
 import { generateKeyPair } from '@reflash/registry-oci'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { runReflash, sayReflash } from '../testing/run-reflash.ts'
+import { runReflash, sayReflash, startReflash } from '../testing/run-reflash.ts'
 import { sampleImage, sampleImageFile } from '../testing/sample-image.ts'
 
 // One folder for all: every case here is refused, and none may leave anything behind.
 const folder = mkdtempSync(join(tmpdir(), 'reflash-wrong-'))
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const at = (name: string) => join(folder, name)
 const env = { COSIGN_PASSWORD: 'pw' }
 
@@ -98,6 +103,17 @@ describe('a command line that is wrong', () => {
     [['inspect', at('no.bin')], 'FILE_NOT_FOUND', /expected a file or a reference at/],
     [['inspect', 'no.bin'], 'FILE_NOT_FOUND', /expected a file or a reference at no\.bin/],
     [['inspect', `oci:${at('folder')}:1`], 'INVALID_LAYOUT', /./],
+    [['inspect', at('folder')], 'FILE_NOT_READABLE', /found a folder$/m],
+    [['inspect', at('rel')], 'FILE_NOT_READABLE', /found a folder; it is an image layout: write oci:.*rel and a tag/],
+    [['push', `oci:${at('s3.bin')}:1.0.0`, at('s3.bin')], 'INVALID_LAYOUT', /s3\.bin/],
+    [
+      ['device', '--server', 'http://127.0.0.1:1', '--id', 'd1', '--chip', 'esp32s3', '--state', at('s3.bin')],
+      'FILE_NOT_WRITABLE',
+      /expected a folder at .*s3\.bin, found a file/,
+    ],
+    [['rollout', 'create'], 'USAGE', /what to do: Read reflash rollout create --help\./],
+    [['device', 'explain'], 'USAGE', /what to do: Read reflash device explain --help\./],
+    [['attest', 'verify'], 'USAGE', /what to do: Read reflash attest verify --help\./],
     [['keygen', '--output-key-prefix', at('k')], 'FILE_EXISTS', /expected no file at .*k\.key, found one/],
     [['keygen', '--output-key-prefix', `${folder}/`], 'USAGE', /--output-key-prefix: expected a path/],
     [['keygen', '--output-key-prefix', at('no/k')], 'FILE_NOT_FOUND', /expected the folder/],
@@ -142,6 +158,14 @@ describe('a command line that is wrong', () => {
     const ran = await sayReflash(['inspect', '127.0.0.1:1/a/b:1.0.0'])
     expect(ran).toMatchObject({ exitCode: 4 })
   })
+
+  it('names the server that does not answer', async () => {
+    const ran = await sayReflash(['rollout', 'show', '--server', 'http://127.0.0.1:1'], { env: { REFLASH_TOKEN: 'a-token' } })
+    expect(ran).toMatchObject({
+      exitCode: 4,
+      stderr: expect.stringContaining('expected an answer of http://127.0.0.1:1, found ECONNREFUSED'),
+    })
+  })
 })
 
 describe('what --force does', () => {
@@ -167,6 +191,24 @@ describe('keygen with an empty password', () => {
 })
 
 describe('the real process', () => {
+  it('says at its start that the journal cannot be used, before a device learns of it', async () => {
+    const open = ['--repository', 'oci:none', '--allow-unsigned', '--allow-anonymous', '--listen', '127.0.0.1:0']
+    const server = startReflash(['serve', ...open, '--state', at('s3.bin')])
+    await server.seen(/"warn".*no device is served until the journal can be used: [A-Z_]+: .*s3\.bin/)
+    await server.seen(/listening on/)
+  })
+
+  it('says in one line that its output cannot be written', async () => {
+    const full = openSync('/dev/full', 'w')
+    const child = spawn(process.execPath, ['--conditions=@reflash/source', main, 'inspect', at('s3.bin')], {
+      stdio: ['pipe', full, 'pipe'],
+    })
+    const [text, [exitCode]] = await Promise.all([(child.stderr as Readable).toArray(), once(child, 'close')])
+    closeSync(full)
+    expect(exitCode).toBe(2)
+    expect(Buffer.concat(text).toString()).toMatch(/^reflash: FILE_NOT_WRITABLE: stdout cannot be written: ENOSPC\n {2}what to do: .*\n$/)
+  })
+
   it('ends with the exit code of the fault', async () => {
     expect(await runReflash(['psuh'])).toMatchObject({ exitCode: 2, stdout: '' })
     expect(await runReflash(['--version'])).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/), stderr: '' })

@@ -138,7 +138,7 @@ export function parseKeyFile(pem: string): KeyFile {
   if (block.label === 'PRIVATE KEY') {
     throw fail('KEY_NOT_ENCRYPTED', 'expected an encrypted private key, found PRIVATE KEY, which anybody who reads the file can use')
   }
-  if (!encryptedLabels.includes(block.label)) throw refuse(`it is a ${block.label}`)
+  if (!encryptedLabels.includes(block.label)) throw refuse(`found ${block.label}`)
   return keyFileOf(block.bytes)
 }
 
@@ -196,7 +196,7 @@ function plainDer(pem: string): Uint8Array {
   const block = parsePem(pem)
   if (typeof block === 'string') throw refuse(block)
   if (encryptedLabels.includes(block.label)) throw fail('KEY_ENCRYPTED', `expected an unencrypted private key, found ${block.label}`)
-  if (block.label !== 'PRIVATE KEY') throw refuse(`it is a ${block.label}`)
+  if (block.label !== 'PRIVATE KEY') throw refuse(`found ${block.label}`)
   return block.bytes
 }
 

@@ -97,7 +97,7 @@ function isPem(bytes: Uint8Array): boolean {
 function fromPem(text: string): Uint8Array {
   const block = parsePem(text)
   if (typeof block === 'string') throw refuse(block)
-  if (block.label !== 'PUBLIC KEY') throw refuse(`it is a ${block.label}`)
+  if (block.label !== 'PUBLIC KEY') throw refuse(`found ${block.label}`)
   return block.bytes
 }
 

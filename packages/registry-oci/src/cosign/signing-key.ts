@@ -25,7 +25,7 @@ export function openUnencryptedKey(pem: string): SigningKey {
   if (encryptedLabels.includes(block.label) || block.label === 'ENCRYPTED PRIVATE KEY') {
     throw fail('KEY_ENCRYPTED', `expected an unencrypted private key, found ${block.label}: open it with its password`)
   }
-  if (block.label !== 'PRIVATE KEY') throw refuse(`it is a ${block.label}`)
+  if (block.label !== 'PRIVATE KEY') throw refuse(`found ${block.label}`)
   return signingKey(privateKeyOf(block.bytes))
 }
 

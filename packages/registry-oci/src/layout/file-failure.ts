@@ -2,7 +2,8 @@ import { coreError, isOtaError } from '@reflash/core'
 import { fail } from '../oci-errors.ts'
 
 const denied = new Set(['EACCES', 'EPERM', 'EROFS'])
-const notALayout = new Set(['ENOTDIR', 'EISDIR', 'ELOOP', 'ENAMETOOLONG'])
+// EEXIST: a file stands where a directory is to be made.
+const notALayout = new Set(['EEXIST', 'ENOTDIR', 'EISDIR', 'ELOOP', 'ENAMETOOLONG'])
 
 /** Runs work on files; what the file system says becomes an error with a fault. `what` names the work. */
 export async function onFiles<T>(what: string, work: () => Promise<T>): Promise<T> {

@@ -52,9 +52,9 @@ describe('parsePublicKey', () => {
   })
 
   test.each([
-    ['a private key', () => ecKey('P-256').export({ type: 'pkcs8', format: 'pem' }) as string, 'it is a PRIVATE KEY'],
-    ['a PKCS #1 key', () => createPublicKey(rsaKey(2048)).export({ type: 'pkcs1', format: 'pem' }) as string, 'it is a RSA PUBLIC KEY'],
-    ['a certificate', () => formatPem('CERTIFICATE', utf8('no')), 'it is a CERTIFICATE'],
+    ['a private key', () => ecKey('P-256').export({ type: 'pkcs8', format: 'pem' }) as string, 'found PRIVATE KEY'],
+    ['a PKCS #1 key', () => createPublicKey(rsaKey(2048)).export({ type: 'pkcs1', format: 'pem' }) as string, 'found RSA PUBLIC KEY'],
+    ['a certificate', () => formatPem('CERTIFICATE', utf8('no')), 'found CERTIFICATE'],
     ['other DER', () => formatPem('PUBLIC KEY', utf8('no')), 'not a DER SubjectPublicKeyInfo'],
     ['two keys', () => pem(edKey()) + pem(edKey()), 'not one block of base64'],
     ['nothing', () => '', 'does not begin'],

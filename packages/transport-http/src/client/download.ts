@@ -76,7 +76,7 @@ async function nextOf(
     const step = await chunks.next()
     return step.done ? {} : { chunk: step.value }
   } catch (error) {
-    return { failure: unreachable(error, signal) }
+    return { failure: unreachable(error, 'the server', signal) }
   }
 }
 

@@ -65,7 +65,7 @@ export function managementClient({ server, token, ...tls }: ManagementClientOpti
       if (answer.status !== 200) throw withRemoteMessage(await refused(answer))
       return documentOf(await collect(answer.body, answerLimitBytes, 'answer of the server'), member) as T
     } catch (error) {
-      throw unreachable(error, signal)
+      throw unreachable(error, href, signal)
     }
   }
 

@@ -70,7 +70,7 @@ export function nativeClient(options: NativeClientOptions): NativeClient {
       if (answer.status !== 200 && answer.status !== 204) throw await refused(answer)
       return { answer, body: await collect(answer.body, limits.answerBytes, 'answer of the server') }
     } catch (error) {
-      throw unreachable(error, signal)
+      throw unreachable(error, server.href, signal)
     }
   }
 

@@ -40,10 +40,10 @@ function oneLine(text: string, limit: number): string {
   return text.slice(0, limit).replace(/\p{Cc}/gu, '\ufffd')
 }
 
-/** What the network threw, as an error of ours. */
-export function unreachable(error: unknown, signal: AbortSignal | undefined): Error {
+/** What the network threw on the way to a server, as an error of ours. */
+export function unreachable(error: unknown, server: string, signal: AbortSignal | undefined): Error {
   if (isOtaError(error)) return error
   if (signal?.aborted) return aborted(signal)
   const found = error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.message) : 'an error'
-  return fail('SERVER_UNREACHABLE', `expected an answer of the server, found ${found}`, { cause: error })
+  return fail('SERVER_UNREACHABLE', `expected an answer of ${server}, found ${found}`, { cause: error })
 }
