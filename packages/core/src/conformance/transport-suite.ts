@@ -236,18 +236,56 @@ export const transportRules: Suite<TransportInstance, TransportSettings> = Objec
  * Defines a test for every rule that a transport must keep.
  * @example
  * ```ts
- * import { digestOf } from '@reflash/core'
- * import { transportSuite } from '@reflash/core/conformance'
- * import { memoryDevice, memoryTransport } from '@reflash/core/testing'
  * import { describe, it } from 'node:test'
+ * import { coreError } from '@reflash/core'
+ * import { type AgentDevice, transportSuite } from '@reflash/core/conformance'
+ * import { type MemoryDevice, memoryDevice, memoryTransport } from '@reflash/core/testing'
  *
- * const text = (content: string) => new TextEncoder().encode(content)
- * const image = (version: string) => text(`board board\n${version}\n${'x'.repeat(80)}`)
+ * const image = (version: string) => new TextEncoder().encode(`board board\n${version}\n${'x'.repeat(80)}`)
+ *
+ * // A device behind a line that can be cut; nothing else can happen to it.
+ * function onTheBench(devices: MemoryDevice[]): AgentDevice {
+ *   const unit = memoryDevice({ id: `board-${devices.length + 1}`, runs: image('1.0.0') })
+ *   let isCut = false
+ *   const over = async <T>(word: () => Promise<T>): Promise<T> => {
+ *     if (isCut) throw coreError('DEVICE_SILENT', `device ${unit.id}: expected an answer, found the line cut`)
+ *     return word()
+ *   }
+ *   const port: MemoryDevice['port'] = () => {
+ *     const whole = unit.port()
+ *     return {
+ *       ...whole,
+ *       begin: (asked, context) => over(() => whole.begin(asked, context)),
+ *       write: (offset, bytes, context) => over(() => whole.write(offset, bytes, context)),
+ *       activate: (context) => over(() => whole.activate(context)),
+ *       status: (context) => over(() => whole.status(context)),
+ *     }
+ *   }
+ *   devices.push({ ...unit, port })
+ *   return {
+ *     device: { id: unit.id },
+ *     wire: {
+ *       faults: [],
+ *       cut: async () => void (isCut = true),
+ *       spoil: async () => {},
+ *       mend: async () => void (isCut = false),
+ *     },
+ *     images: [image('1.1.0'), image('1.2.0')],
+ *     staged: async () => unit.staged,
+ *     async runs() {
+ *       // Its self-test passes at the second look.
+ *       const context = { signal: new AbortController().signal, now: new Date(0) }
+ *       for (let look = 0; look < 2; look += 1) await unit.port().status(context)
+ *       return unit.running
+ *     },
+ *     state: async () => unit.state(),
+ *   }
+ * }
  *
  * transportSuite({ describe, it }, {
  *   make: async () => {
- *     const devices = [memoryDevice({ id: 'board-1', runs: image('1.0.0') })]
- *     return { plugin: memoryTransport(devices), agent: async () => boardOnTheBench(devices), dispose: async () => {} }
+ *     const devices: MemoryDevice[] = []
+ *     return { plugin: memoryTransport(devices), agent: async () => onTheBench(devices), dispose: async () => {} }
  *   },
  * })
  * ```
