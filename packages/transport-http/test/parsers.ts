@@ -1,4 +1,4 @@
-import { isDeviceId, streamOf } from '@reflash/core'
+import { isDeviceId, type Report, streamOf } from '@reflash/core'
 import { fuzzParser, type Mutation, mutateBytes, mutateJson, mutateJsonBytes, mutateText, type ParserFuzz } from '@reflash/core/testing'
 import { bearerToken } from '../src/authenticate.ts'
 import { type NativeAnswer, readNativeAnswer } from '../src/client/native-answer.ts'
@@ -8,6 +8,10 @@ import { httpTransport } from '../src/http-transport.ts'
 import { type JsonObject, jsonBody, parseObject } from '../src/json-body.ts'
 import { parseListen } from '../src/listen-address.ts'
 import { componentOf, deviceIdOf, sequenceOf } from '../src/names.ts'
+import { readConfigData } from '../src/protocol/hawkbit-ddi/config-data.ts'
+import { readFeedback, reportOf } from '../src/protocol/hawkbit-ddi/feedback.ts'
+import { hawkbitToken } from '../src/protocol/hawkbit-ddi/gateway-token.ts'
+import { originOf } from '../src/protocol/hawkbit-ddi/origin.ts'
 import { readEvidence, readReported } from '../src/protocol/native/check-in.ts'
 import { readReport } from '../src/protocol/native/report.ts'
 import { deviceOfQuery } from '../src/protocol/otaflux/otaflux-query.ts'
@@ -90,6 +94,67 @@ const report = fuzzParser<Uint8Array, unknown>({
   mutations: jsonMutations,
   parse: (bytes) => readReport(parseObject(bytes)),
   codes: { INVALID_BODY: 'invalid' },
+})
+
+const feedbackDocument = {
+  id: '7',
+  time: '20261121T050743',
+  status: { execution: 'proceeding', result: { finished: 'none', progress: { cnt: 1, of: 5 } }, code: 200, details: ['one', 'two'] },
+}
+
+const feedback = fuzzParser<Uint8Array, Report>({
+  name: 'feedback (hawkBit)',
+  corpus: [feedbackDocument, { status: { execution: 'closed', result: { finished: 'failure' }, details: 'one text' } }].map(bytesOf),
+  mutations: jsonMutations,
+  parse: (bytes) => reportOf(readFeedback(parseObject(bytes))),
+  codes: { INVALID_BODY: 'invalid' },
+  holds: ({ messages = [] }) => {
+    if (messages.length > 50 || messages.some((message) => message.length > 1024)) throw new Error('expected bounded messages')
+  },
+})
+
+const configData = fuzzParser<Uint8Array, unknown>({
+  name: 'attributes (hawkBit)',
+  corpus: [{ id: '', mode: 'replace', data: { board: 'gate', serial: '1' } }, { data: {} }].map(bytesOf),
+  mutations: jsonMutations,
+  parse: (bytes) => readConfigData(parseObject(bytes)),
+  codes: { INVALID_BODY: 'invalid' },
+})
+
+const origin = fuzzParser<Readonly<Record<string, string>>, string>({
+  name: 'origin of a request (hawkBit)',
+  corpus: [
+    { host: 'ota.example:8080' },
+    { host: 'x', 'x-forwarded-host': 'ota.example, inner', 'x-forwarded-proto': 'https', 'x-forwarded-port': '8443' },
+  ],
+  mutations: [
+    (headers, random, other) => {
+      const name = random.pick(['host', 'x-forwarded-host', 'x-forwarded-proto', 'x-forwarded-port'])
+      const text = mutateText(['/', '@', ':', '?', '#', '\\', '[::1]', 'https', '\r\n', '65536'])(
+        headers[name] ?? 'a',
+        random,
+        other[name] ?? 'b',
+      )
+      return { ...headers, [name]: text }
+    },
+  ],
+  parse: (headers) => originOf({ header: (name: string) => headers[name] } as unknown as HttpRequest, '/ota'),
+  codes: {},
+  // Whatever a header holds, nothing of it leaves the place of the host.
+  holds: (found) => {
+    if (!/^https?:\/\/[A-Za-z0-9.:_[\]-]+\/ota$/.test(found)) throw new Error(`expected an origin, found ${found}`)
+  },
+})
+
+const scheme = fuzzParser<string, string | undefined>({
+  name: 'TargetToken, GatewayToken (hawkBit)',
+  corpus: ['TargetToken abc', 'GatewayToken 0123456789abcdef'],
+  mutations: [mutateText(['TargetToken', 'gatewaytoken', ' ', 'Bearer'])],
+  parse: hawkbitToken,
+  codes: {},
+  holds: (token) => {
+    if (token !== undefined && !/^[!-~]{1,1024}$/.test(token)) throw new Error('expected a token of visible letters')
+  },
 })
 
 const query = fuzzParser<string, string>({
@@ -272,4 +337,20 @@ const failure = fuzzParser<Failure, void>({
 })
 
 /** Every parser of this package. */
-export const parsers: readonly ParserFuzz[] = [body, checkIn, report, query, path, conditions, bearer, listen, options, answers, failure]
+export const parsers: readonly ParserFuzz[] = [
+  body,
+  checkIn,
+  report,
+  feedback,
+  configData,
+  origin,
+  scheme,
+  query,
+  path,
+  conditions,
+  bearer,
+  listen,
+  options,
+  answers,
+  failure,
+]
