@@ -8,6 +8,7 @@ const tables: readonly (() => Promise<ErrorTable>)[] = [
   async () => (await import('@reflash/registry-oci')).ociErrors,
   async () => (await import('@reflash/registry-oci')).cosignErrors,
   async () => (await import('@reflash/target-esp32')).esp32Errors,
+  async () => (await import('@reflash/target-swupdate')).swupdateErrors,
   async () => (await import('@reflash/transport-http')).httpErrors,
   async () => (await import('@reflash/transport-mqtt')).mqttErrors,
   async () => (await import('@reflash/store-sql')).sqlErrors,
