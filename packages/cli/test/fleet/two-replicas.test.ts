@@ -4,6 +4,7 @@ import { survivesAKilledReplica } from './two-replicas.ts'
 
 describe.skipIf(!hasPostgres())('two replicas on PostgreSQL', () => {
   it('never offer more than the wave nor twice, and count right, also where one is killed', { timeout: 120_000 }, async () => {
-    await survivesAKilledReplica(60, 300, 100_000)
+    const count = Number(process.env.REFLASH_FLEET ?? 60)
+    await survivesAKilledReplica(count, count > 200 ? 2_000 : 300, 100_000)
   })
 })
