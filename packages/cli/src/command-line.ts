@@ -17,6 +17,7 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<D
   verify: { summary: 'say whether a key has signed a release', load: async () => (await import('./command/verify.ts')).defineVerify },
   pull: { summary: 'write the image of a release into a file', load: async () => (await import('./command/pull.ts')).definePull },
   inspect: { summary: 'say what a file or a release is', load: async () => (await import('./command/inspect.ts')).defineInspect },
+  flash: { summary: 'update an ESP32 over a cable', load: async () => (await import('./command/flash.ts')).defineFlash },
   serve: { summary: 'serve releases to devices over HTTP', load: async () => (await import('./command/serve.ts')).defineServe },
   device: {
     summary: 'be a virtual ESP32, or ask about the devices of a fleet',

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { sayReflash } from './testing/run-reflash.ts'
 
-const commands = ['keygen', 'push', 'sign', 'verify', 'pull', 'inspect', 'serve', 'device', 'rollout', 'attest', 'demo']
+const commands = ['keygen', 'push', 'sign', 'verify', 'pull', 'inspect', 'flash', 'serve', 'device', 'rollout', 'attest', 'demo']
 
 describe('--help', () => {
   it('of the program names every command and every exit code', async () => {

@@ -3,7 +3,7 @@ import { type Esp32Attributes, readAttributes } from './device-attributes.ts'
 import { type Esp32Code, esp32Errors, fail } from './esp32-errors.ts'
 import { revision } from './image/check-image.ts'
 import type { ChipName } from './image/chips.ts'
-import { chipNames, type Esp32Facts, parseFacts } from './image-facts.ts'
+import { chipNames, type Esp32Facts, md5Pattern, parseFacts } from './image-facts.ts'
 import { jsonFields } from './json-fields.ts'
 
 /** What is to be installed, and, where the flash was read, in which slot. Stored as JSON; nothing in it depends on time. */
@@ -15,6 +15,8 @@ export type Esp32Plan = {
   readonly digest: Digest
   readonly sizeBytes: number
   readonly crc32: number
+  /** Hex; lets a port that computes MD5 over flash verify without reading it all back. */
+  readonly md5?: string
   /** Advisory, of the application descriptor. */
   readonly appVersion: string
   readonly slot?: { readonly number: number; readonly offset: number; readonly sizeBytes: number }
@@ -50,8 +52,18 @@ export function planUpdate(device: DeviceState, image: ImageInfo, descriptor: De
     updateSlot === undefined || updateSlotOffset === undefined || slotBytes === undefined
       ? {}
       : { slot: { number: updateSlot, offset: updateSlotOffset, sizeBytes: slotBytes } }
-  const { chip, sizeBytes, crc32, appVersion } = facts
-  return { target: 'esp32', version: 1, chip, digest: descriptor.digest, sizeBytes, crc32, appVersion, ...slot }
+  const { chip, sizeBytes, crc32, md5, appVersion } = facts
+  return {
+    target: 'esp32',
+    version: 1,
+    chip,
+    digest: descriptor.digest,
+    sizeBytes,
+    crc32,
+    ...(md5 === undefined ? {} : { md5 }),
+    appVersion,
+    ...slot,
+  }
 }
 
 function refusals(device: DeviceState, known: Esp32Attributes, facts: Esp32Facts, rules: PlanRules): readonly Reason[] {
@@ -123,6 +135,7 @@ export function parsePlan(json: Json): Esp32Plan {
     digest,
     sizeBytes: fields.integer('sizeBytes', 0xffff_ffff),
     crc32: fields.integer('crc32', 0xffff_ffff),
+    ...(fields.has('md5') ? { md5: fields.matching('md5', md5Pattern) } : {}),
     appVersion: fields.text('appVersion'),
     ...(slot === undefined
       ? {}

@@ -1,5 +1,6 @@
-import { createHash } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 import {
+  type ByteStream,
   collect,
   coreError,
   type DeviceState,
@@ -85,7 +86,8 @@ function platformsOf(model: string | undefined, chip: ChipName | undefined): rea
 }
 
 async function inspect(image: HeldImage, { signal }: RunContext) {
-  const report = await inspectImage(image.open(), { signal })
+  const md5 = createHash('md5')
+  const report = await inspectImage(hashedBy(md5, image.open()), { signal })
   const { problems, kind, chip, sizeBytes, appVersion, secureVersion } = report
   if (problems.length > 0) {
     throw fail('IMAGE_REFUSED', `${image.descriptor.digest}: ${problems.map(({ message }) => message).join('; ')}`, {
@@ -99,7 +101,15 @@ async function inspect(image: HeldImage, { signal }: RunContext) {
     ...(chip === undefined ? {} : { model: chip }),
     ...(appVersion === undefined ? {} : { version: appVersion }),
     ...(secureVersion === undefined ? {} : { securityVersion: secureVersion }),
-    facts: factsOf(report),
+    // A reader that stops early has not seen all: then there are problems, and no facts.
+    facts: factsOf(report, md5.digest('hex')),
+  }
+}
+
+async function* hashedBy(hash: Hash, source: ByteStream): ByteStream {
+  for await (const chunk of source) {
+    hash.update(chunk)
+    yield chunk
   }
 }
 

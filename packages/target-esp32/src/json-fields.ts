@@ -5,6 +5,7 @@ export interface JsonFields {
   integer(name: string, most?: number): number
   optionalInteger(name: string, most?: number): number | undefined
   text(name: string): string
+  has(name: string): boolean
   matching(name: string, pattern: RegExp): string
   oneOf<const T extends readonly string[]>(name: string, values: T): T[number]
   optionalOneOf<const T extends readonly string[]>(name: string, values: T): T[number] | undefined
@@ -33,6 +34,7 @@ export function jsonFields(value: Json | undefined, refuse: (message: string) =>
       return found
     },
     optionalInteger: (name, most) => (get(name) === undefined ? undefined : fields.integer(name, most)),
+    has: (name) => get(name) !== undefined,
     text: (name) => {
       const found = get(name)
       if (typeof found !== 'string') throw wrong(name, 'text')

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { type ByteStream, concat, type FlashPort, type HeldImage, type RunContext, throwIfAborted } from '@reflash/core'
 import { fail } from '../esp32-errors.ts'
 import { flashSectorBytes } from './flash-sector.ts'
@@ -8,7 +9,7 @@ const blockBytes = 0x1_0000
 
 /**
  * Writes an image into its slot, block by block: erase, then write, the last sector filled with 0xFF. Blocks from the start that already hold
- * the image are left as they are, which is how an interrupted delivery goes on.
+ * the image are left as they are, which is how an interrupted delivery goes on; where the port computes MD5, so are all that do.
  * @throws `IMAGE_OTHER_THAN_PLANNED` where the image has another size than it claims, `FLASH_PROTECTED`, `ABORTED`, and what the port throws
  */
 export async function writeImage(port: FlashPort, slot: WritableRegion, image: HeldImage, context: RunContext): Promise<void> {
@@ -19,9 +20,13 @@ export async function writeImage(port: FlashPort, slot: WritableRegion, image: H
   for await (const block of blocksOf(image.open(), size)) {
     throwIfAborted(context.signal)
     const offset = slot.offset + at
-    resuming &&= same(await readExactly(port, offset, block.length, context), block)
+    const isThere: boolean =
+      port.md5 === undefined
+        ? resuming && same(await readExactly(port, offset, block.length, context), block)
+        : await holds(port, offset, block, context)
+    resuming &&= isThere
     // A sector that was being erased or written when power failed may read well and fade later: all that differs is erased anew.
-    if (!resuming) {
+    if (!isThere) {
       await writer.erase(offset, block.length)
       await writer.write(offset, block)
     }
@@ -51,6 +56,11 @@ async function* blocksOf(source: ByteStream, size: number): ByteStream {
   if (total < size) throw fail('IMAGE_OTHER_THAN_PLANNED', `image: expected ${size} bytes, found ${total}`)
   const filling = (flashSectorBytes - (gathered % flashSectorBytes)) % flashSectorBytes
   if (gathered > 0) yield concat([...parts, new Uint8Array(filling).fill(0xff)])
+}
+
+async function holds(port: FlashPort, offset: number, block: Uint8Array, context: RunContext): Promise<boolean> {
+  const found = await port.md5?.(offset, block.length, context)
+  return found !== undefined && same(found, createHash('md5').update(block).digest())
 }
 
 function same(a: Uint8Array, b: Uint8Array): boolean {

@@ -37,7 +37,7 @@ export function wiredRom(
     hangUp: () => over?.(),
     async open(_path, { signal }) {
       signal.throwIfAborted()
-      if (wired.isCut) throw unavailable()
+      if (wired.isCut) throw new Error('cut')
       let listener: LineListener | undefined
       let isOpen = true
       const end = (): void => {
@@ -69,8 +69,21 @@ export function wiredRom(
   return wired
 }
 
-function unavailable(): Error {
-  return Object.assign(new Error('cut'), {})
+/** A line in memory to a ROM, on which nothing happens. */
+export function lineTo(rom: VirtualRom): OpenLine {
+  return async () => {
+    let listener: LineListener | undefined
+    const receive = rom.attach((bytes) => listener?.bytes(bytes))
+    return {
+      listen(to) {
+        listener = to
+      },
+      write: (bytes) => receive(bytes),
+      async close() {
+        listener = undefined
+      },
+    }
+  }
 }
 
 /** Does one thing after another, each a while after it came. */
