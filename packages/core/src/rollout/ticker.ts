@@ -5,12 +5,12 @@ import { isOtaError, type Reason } from '../errors.ts'
 import { type DeviceRecord, emptyRecord } from '../journey/device-record.ts'
 import { loadRecord } from '../journey/record-store.ts'
 import { longestLeaseMs, openDeploymentLimit } from '../plugin/fleet-rules.ts'
-import type { Deployment, DeploymentProgress, FleetStore, Lease } from '../plugin/fleet-store.ts'
+import type { AuditEntry, Deployment, DeploymentProgress, FleetStore, Lease } from '../plugin/fleet-store.ts'
 import { startOf } from './cohort.ts'
 import { progressOf } from './deployment.ts'
 import { reconcile } from './reconcile.ts'
 import { settlementsOf } from './settlement.ts'
-import { startedWave } from './wave.ts'
+import { redatedWave, startedWave } from './wave.ts'
 
 /** One look at all deployments. */
 export interface Tick {
@@ -106,21 +106,43 @@ export function createTicker(
   async function drive(deployment: Deployment, lease: Lease, signal: AbortSignal | undefined) {
     const now = clock()
     const step = reconcile(deployment, now)
-    if (step.do === 'hold') return undefined
+    if (step.do === 'hold') {
+      await redate(deployment, lease, now, signal)
+      return undefined
+    }
     const next =
       step.do === 'start' ? await nextWave(deployment, step.percent, step.because, now) : ended(deployment, step.do, step.because)
     if (next === undefined) return undefined
     const audit = { at: now.toISOString(), by: holder, action: step.do, subject: deployment.id, because: step.because }
-    try {
-      await fleet.changeDeployment(deployment.id, next, { ifVersion: deployment.version, fence: lease, audit, ...(signal && { signal }) })
-    } catch (error) {
-      // Somebody paused or aborted it meanwhile: the next tick looks again.
-      if (isOtaError(error) && error.code === 'FLEET_CONFLICT') return undefined
-      throw error
-    }
+    if (!(await changed(deployment, next, lease, audit, signal))) return undefined
     const { wave } = next
     events.emit({ type: 'rollout', at: now, deployment: deployment.id, step: step.do, wave, because: step.because })
     return { do: step.do, because: step.because }
+  }
+
+  async function redate(deployment: Deployment, lease: Lease, now: Date, signal: AbortSignal | undefined): Promise<void> {
+    const next = redatedWave(deployment, now)
+    if (next === undefined) return
+    const because = [{ code: 'CLOCK_SET_BACK', message: `the wave began at ${deployment.waveAt}, and it is ${now.toISOString()} now` }]
+    const audit = { at: now.toISOString(), by: holder, action: 'wait', subject: deployment.id, because }
+    await changed(deployment, next, lease, audit, signal)
+  }
+
+  /** False where somebody paused or aborted it meanwhile: the next tick looks again. */
+  async function changed(
+    { id, version }: Deployment,
+    next: DeploymentProgress,
+    fence: Lease,
+    audit: AuditEntry,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
+    try {
+      await fleet.changeDeployment(id, next, { ifVersion: version, fence, audit, ...(signal && { signal }) })
+      return true
+    } catch (error) {
+      if (isOtaError(error) && error.code === 'FLEET_CONFLICT') return false
+      throw error
+    }
   }
 
   async function nextWave(deployment: Deployment, percent: number, because: readonly Reason[], now: Date) {

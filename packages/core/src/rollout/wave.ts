@@ -2,6 +2,19 @@ import type { Reason } from '../errors.ts'
 import type { Cohort, Deployment, DeploymentProgress } from '../plugin/fleet-store.ts'
 import { progressOf } from './deployment.ts'
 
+/**
+ * The deployment with its open wave counted from now on, where the clock was set back since it began: without this it would stay open until the
+ * clock has caught up. Undefined where it was not. Pure.
+ */
+export function redatedWave(deployment: Deployment, now: Date): DeploymentProgress | undefined {
+  const { state, waveAt, waveMs } = deployment
+  if (state !== 'running' || waveAt === undefined) return undefined
+  const openMs = now.getTime() - Date.parse(waveAt)
+  // Another replica's clock may be a moment ahead.
+  if (openMs >= 0 || openMs > -waveMs) return undefined
+  return { ...progressOf(deployment), waveAt: now.toISOString() }
+}
+
 /** The deployment with its next wave open. Its size is what was counted now, and stays: who comes later waits for the wave after it. Pure. */
 export function startedWave(deployment: Deployment, cohort: Cohort, because: readonly Reason[], now: Date): DeploymentProgress {
   return {

@@ -30,6 +30,16 @@ describe('tokenDevices', () => {
     }
   })
 
+  test('refuses what differs in one letter or in length from a token that has passed, and knows that one again', () => {
+    const devices = tokenDevices({ d1: hashed(secret), d2: hashed('other') })
+    const who = (claimedId: string, token: string) => devices.authenticate({ claimedId, token }, context)
+    expect(who('d1', secret)).toBeDefined()
+    for (let at = 0; at < secret.length; at++) expect(who('d1', `${secret.slice(0, at)}#${secret.slice(at + 1)}`)).toBeUndefined()
+    for (const wrong of [secret.slice(1), secret.slice(0, -1), `${secret}\0`, `${secret}x`]) expect(who('d1', wrong)).toBeUndefined()
+    expect(who('d2', secret)).toBeUndefined()
+    expect(who('d1', secret)).toEqual({ deviceId: 'd1', by: 'token' })
+  })
+
   test('takes no hash for a token, and no endless token', () => {
     const devices = tokenDevices({ d1: secret })
     expect(devices.authenticate({ claimedId: 'd1', token: hashed(secret) }, context)).toBeUndefined()

@@ -24,7 +24,7 @@ async function failingWave(journal: (real: Journal) => Journal = (real) => real)
   for (const id of ids) expect((await gateway.checkIn(principal(id), at('1.0.0'))).offer?.seq).toBe(1)
   for (const id of ids.slice(0, 2)) await gateway.report(principal(id), 1, { state: 'failed' })
   from.clock.advance(60_000)
-  return { ...from, real, rollout, ticker }
+  return { ...from, gateway, real, rollout, ticker }
 }
 
 describe('a ticker', () => {
@@ -62,6 +62,28 @@ describe('a ticker', () => {
     await rollout.ticker({ holder: 'two' }).tick()
     await ticker.tick()
     expect((await rollout.show('roll')).counters).toMatchObject({ failed: 3, offered: 1 })
+  })
+
+  test.each([0, 60_000])('opens the next wave after its %d ms, also where the clock was set back a year meanwhile', async (waveMs) => {
+    const { rollout, ticker, gateway, clock, release } = await failingWave()
+    release('1.2.0')
+    await rollout.create({ id: 'next', version: '1.2.0', waves: [25, 100], waveMs }, by)
+    expect((await ticker.tick()).steps).toMatchObject([{ deployment: 'next', do: 'start' }, {}])
+    clock.advance(1_500)
+    let offered = 0
+    for (const id of ['d0', 'd1', 'd2', 'd3']) {
+      const { offer } = await gateway.checkIn(principal(id), at('1.0.0'))
+      if (offer?.version !== '1.2.0') continue
+      offered += 1
+      await gateway.report(principal(id), offer.seq, { state: 'confirmed' })
+    }
+    expect(offered).toBe(1)
+    clock.advance(-365 * 86_400_000)
+    const steps = async () => (await ticker.tick()).steps.map((step) => step.do)
+    expect(await steps()).toEqual([])
+    clock.advance(waveMs)
+    expect(await steps()).toEqual(['start'])
+    expect((await rollout.audit({ subject: 'next', limit: 9 })).map(({ action }) => action)).toEqual(['start', 'wait', 'start', 'create'])
   })
 
   test('takes over from one that died and whose clock was ahead, within an hour', async () => {
