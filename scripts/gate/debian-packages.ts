@@ -13,6 +13,7 @@ export const debianPeers: Readonly<Record<string, string>> = {
   'nginx-light': 'nginx',
   mosquitto: 'mosquitto',
   'mosquitto-clients': 'mosquitto_sub',
+  socat: 'socat',
   swupdate: 'swupdate',
 }
 
