@@ -21,7 +21,7 @@ describe('options', () => {
     ['a port beyond 65535', { listen: '127.0.0.1:65536' }, /listen/],
     ['a URL', { listen: 'http://127.0.0.1:80' }, /listen/],
     ['no dialect', { dialects: [] }, /dialects: expected at least one/],
-    ['an unknown dialect', { dialects: ['hawkbit' as 'native'] }, /dialects: expected native, otaflux/],
+    ['an unknown dialect', { dialects: ['dmf' as 'native'] }, /dialects: expected native, otaflux/],
     ['a dialect with the name of a property', { dialects: ['constructor' as 'native'] }, /dialects/],
     ['the same dialect twice', { dialects: ['native', 'native'] }, /nothing thrown/],
     ['a prefix with a slash at its end', { prefix: '/ota/' }, /prefix/],

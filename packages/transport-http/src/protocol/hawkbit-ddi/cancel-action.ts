@@ -1,8 +1,7 @@
 import type { HttpRequest, HttpResponse } from '../../http-message.ts'
-import { jsonBody } from '../../json-body.ts'
 import { sequenceOf } from '../../names.ts'
 import { answerJson, done } from './answer-json.ts'
-import { readFeedback } from './feedback.ts'
+import { feedbackIn } from './feedback.ts'
 import { type Desk, noSuchAction } from './hawkbit-desk.ts'
 
 /** `GET .../cancelAction/{action}`: `{"id", "cancelAction": {"stopId"}}`, both the number of the offer that is taken back, as text. */
@@ -27,7 +26,7 @@ export async function cancelAction(desk: Desk, request: HttpRequest, params: rea
 export async function cancelFeedback(desk: Desk, request: HttpRequest, params: readonly string[]): Promise<HttpResponse> {
   const who = await desk.admit(request, params[0])
   const action = sequenceOf(params[1])
-  const { execution, finished, messages } = readFeedback(await jsonBody(request, desk.context.limits.reportBytes))
+  const { execution, finished, messages } = await feedbackIn(desk, request)
   const isCanceled = execution === 'canceled' || (execution === 'closed' && finished !== 'failure')
   const { gateway } = desk.context
   if (isCanceled) await gateway.report(who, action, { state: 'canceled', messages }, { signal: request.signal })

@@ -9,6 +9,9 @@ import type { Desk } from './hawkbit-desk.ts'
 const messageLimit = 50
 const messageLengthLimit = 1024
 
+/** Bytes of a feedback: SWUpdate sends up to 48 lines of its log, and each may repeat a part of what it sent before. */
+const feedbackLimitBytes = 128 * 1024
+
 /** What SWUpdate says when every image is written and it waits for its restart: nothing else tells this from a download. */
 const allInstalled = 'All Chunks Installed.'
 
@@ -37,7 +40,7 @@ export interface Feedback {
 export async function deploymentFeedback(desk: Desk, request: HttpRequest, params: readonly string[]): Promise<HttpResponse> {
   const who = await desk.admit(request, params[0])
   const action = sequenceOf(params[1])
-  const said = reportOf(readFeedback(await jsonBody(request, desk.context.limits.reportBytes)))
+  const said = reportOf(await feedbackIn(desk, request))
   await desk.context.gateway.report(who, action, said, { signal: request.signal })
   if (said.state === 'confirmed') {
     const visitor = desk.visitor(who.deviceId)
@@ -46,6 +49,11 @@ export async function deploymentFeedback(desk: Desk, request: HttpRequest, param
     visitor.told = false
   }
   return done
+}
+
+/** The feedback that a request brings. @throws `UNSUPPORTED_CONTENT`, `BODY_TOO_LARGE`, `INVALID_BODY`, `REQUEST_CUT` */
+export async function feedbackIn({ context }: Desk, request: HttpRequest): Promise<Feedback> {
+  return readFeedback(await jsonBody(request, Math.max(context.limits.reportBytes, feedbackLimitBytes)))
 }
 
 /** @throws `INVALID_BODY` */

@@ -211,6 +211,16 @@ describe('feedback', () => {
     expect(reports().map(([offer]) => offer)).toEqual([7, 7, 7, 7])
   })
 
+  test('may bring a long log', async () => {
+    const { send, reports } = await served()
+    const details = Array.from({ length: 60 }, (_, line) => `line ${line} ${'x'.repeat(1500)}`)
+    expect((await send('POST', '/deploymentBase/7/feedback', status('closed', 'failure', details))).status).toBe(200)
+    // The last lines say why.
+    const [said] = reports().map(([, report]) => report as Report)
+    expect(said?.messages?.at(-1)).toMatch(/^line 59 x+$/)
+    expect((await send('POST', '/deploymentBase/7/feedback', status('closed', 'failure', ['x'.repeat(200_000)]))).status).toBe(413)
+  })
+
   test.each([
     ['no status', {}],
     ['another execution', status('done', 'none')],
