@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { concat, crc32, type DeviceState, digestOf, type ImageInfo, type Json } from '@reflash/core'
+import { concat, crc32, type DeviceState, digestOf, type ImageInfo, type Json, OtaError } from '@reflash/core'
 import { fuzzParser, type Mutation, mutateBytes, mutateField, mutateJson, type ParserFuzz, type SeededRandom } from '@reflash/core/testing'
 import { parsePlan, planUpdate } from '../src/esp32-plan.ts'
 import { parseOtadataEntry, selectSlot, slotOfSequence } from '../src/flash/otadata.ts'
@@ -17,6 +17,16 @@ import {
   parsePartitionTable,
   twoOtaTable,
 } from '../src/index.ts'
+import {
+  parseMd5,
+  parseResponse,
+  parseSecurityInfo,
+  responseLimitBytes,
+  resultOf,
+  romCommands,
+  securityInfoBytes,
+} from '../src/serial/rom-protocol.ts'
+import { encodeSlip, SlipDecoder } from '../src/serial/slip.ts'
 import { demoImage } from '../src/testing/index.ts'
 import { sealed } from './support/seal.ts'
 import { withSignatureSector } from './support/signed.ts'
@@ -332,4 +342,40 @@ const planned = fuzzParser<Json, unknown>({
 })
 
 /** Every parser of this package. */
-export const parsers: readonly ParserFuzz[] = [image, partitionTable, otadata, storedPlan, storedFacts, planned]
+const romBody = (command: number, body: Uint8Array): Uint8Array =>
+  concat([Uint8Array.of(1, command, body.length & 0xff, body.length >> 8, 0, 0, 0, 0), body])
+const romStatus = new Uint8Array(4)
+
+/** The answers of a ROM loader as they come over the line, and what is read from each. */
+const romResponse = fuzzParser<Uint8Array, void>({
+  name: 'response of a ROM loader',
+  corpus: [
+    romBody(romCommands.sync, romStatus),
+    romBody(romCommands.flashMd5, concat([new Uint8Array(32).fill(0x61), romStatus])),
+    romBody(romCommands.readFlash, concat([new Uint8Array(64).fill(0xdb), romStatus])),
+    romBody(romCommands.securityInfo, concat([new Uint8Array(20), romStatus])),
+    romBody(romCommands.flashBegin, Uint8Array.of(1, 7, 0, 0)),
+  ].map(encodeSlip),
+  mutations: [mutateBytes, mutateBytes, mutateField(3, 2), mutateField(9, 1)],
+  parse: (bytes) => {
+    const decoder = new SlipDecoder(responseLimitBytes)
+    for (const frame of decoder.push(bytes)) {
+      if (frame.length > responseLimitBytes) throw new Error(`expected at most ${responseLimitBytes} bytes, found ${frame.length}`)
+      const response = parseResponse(frame)
+      try {
+        const data = resultOf(
+          response,
+          { [romCommands.flashMd5]: [32], [romCommands.readFlash]: [64], [romCommands.securityInfo]: securityInfoBytes }[response.command],
+        )
+        if (response.command === romCommands.flashMd5) parseMd5(data)
+        if (response.command === romCommands.securityInfo) parseSecurityInfo(data)
+      } catch (error) {
+        // What a chip refuses is no damage of the wire.
+        if (!(error instanceof OtaError && error.code === 'ROM_REFUSED')) throw error
+      }
+    }
+  },
+  codes: { ROM_RESPONSE_INVALID: 'invalid' },
+})
+
+export const parsers: readonly ParserFuzz[] = [image, partitionTable, otadata, storedPlan, storedFacts, planned, romResponse]

@@ -60,24 +60,26 @@ async function serve(rom: VirtualRom, socket: Socket, paced: boolean): Promise<v
       socket.write(bytes)
       return
     }
-    const sent = outward(bytes.length)
+    const sent = outward(bytes.length, performance.now())
     sending = sending.then(() => sent).then(() => void socket.write(bytes))
   })
   for await (const chunk of socket as AsyncIterable<Uint8Array>) {
     if (!paced) await receive(chunk)
+    // Bytes wait in the line's own buffers: those that came at once follow each other without a gap, however late a timer was.
+    const since = performance.now()
     for (let at = 0; paced && at < chunk.length; at += pieceBytes) {
       const piece = chunk.subarray(at, at + pieceBytes)
-      await inward(piece.length)
+      await inward(piece.length, since)
       await receive(piece)
     }
   }
 }
 
 /** One direction of a line: resolves when bytes that begin now, or behind those before them, have passed. */
-function line(rom: VirtualRom): (bytes: number) => Promise<void> {
+function line(rom: VirtualRom): (bytes: number, since: number) => Promise<void> {
   let free = 0
-  return async (bytes) => {
-    const due = Math.max(performance.now(), free) + (bytes * 10_000) / rom.baud
+  return async (bytes, since) => {
+    const due = Math.max(since, free) + (bytes * 10_000) / rom.baud
     free = due
     for (let left = due - performance.now(); left > 0; left = due - performance.now()) {
       // Timers come up to a millisecond late, which is as long as 90 bytes take.

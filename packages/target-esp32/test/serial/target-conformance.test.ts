@@ -22,7 +22,7 @@ async function romBench(): Promise<Bench<FlashPort>> {
   const device = virtualEsp32({ chip: 'esp32s3', partitions, flash: memoryFlash(0x8_0000) })
   device.provision(old)
   device.boot()
-  const transport = serialTransport({ port: 'rom', times: quickTimes ?? {}, open: lineTo(virtualRom(device)) })
+  const transport = serialTransport({ port: 'rom', baud: 115_200, times: quickTimes ?? {}, open: lineTo(virtualRom(device)) })
   const connection = await transport.connect({ id: 'virtual-esp32s3' })
   open.push(connection)
   const runs = (): Boots => {
