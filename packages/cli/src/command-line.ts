@@ -62,7 +62,7 @@ export async function runCommandLine(process: HostProcess): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return 0
-      await output.error(usageError(error))
+      await output.error(usageError(error, args))
     } else {
       await output.error(interrupt.signal.aborted ? interrupt.signal.reason : error)
     }
@@ -115,9 +115,14 @@ function configured(command: Command, { stdout, stderr }: Pick<HostProcess, 'std
 const usageLimit = 1000
 
 /** What commander refuses, as an error of ours. */
-export function usageError(error: CommanderError): Error {
+export function usageError(error: CommanderError, args: readonly string[] = []): Error {
   // It repeats what was typed, which a script may have read from anywhere.
-  const visible = usageMessage(error).replace(/\p{Cc}/gu, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  const isEarly =
+    error.code === 'commander.unknownOption' && args[0]?.startsWith('-') && namedIn(args).some((name) => Object.hasOwn(commands, name))
+  const visible = `${usageMessage(error)}${isEarly ? '; options go behind the command' : ''}`.replace(
+    /\p{Cc}/gu,
+    (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
   return fail('USAGE', visible.length > usageLimit ? `${visible.slice(0, usageLimit)}…` : visible)
 }
 

@@ -44,6 +44,7 @@ describe('a command line that is wrong', () => {
     [[], 'USAGE', /expected a command, found none/],
     [['psuh\u001b[2J\n'], 'USAGE', /unknown command 'psuh\\u001b\[2J\\u000a'/],
     [['push'.repeat(500)], 'USAGE', /unknown command .{970,1000}…/],
+    [['--username', 'verify'], 'USAGE', /unknown option '--username'; options go behind the command$/m],
     [['psuh'], 'USAGE', /unknown command 'psuh'; did you mean push\?/],
     [['push'], 'USAGE', /missing required argument 'reference'/],
     [['push', reference('3.0.0')], 'USAGE', /missing required argument 'file\[@platform\]'/],
