@@ -2,7 +2,7 @@ import { type DeviceState, digestOf, type ImageInfo, type Json, streamOf } from 
 import { fuzzParser, mutateBytes, mutateJson, mutateText, type ParserFuzz } from '@reflash/core/testing'
 import { readCpio } from '../src/cpio.ts'
 import { parseConfig, parseSwDescription } from '../src/index.ts'
-import { inspectSwu } from '../src/inspect-swu.ts'
+import { type InspectedSwu, inspectSwu } from '../src/inspect-swu.ts'
 import { readSigners } from '../src/signers.ts'
 import { parsePlan, planUpdate } from '../src/swupdate-plan.ts'
 import { buildSwu, describeSwu, packCpio, testSigner } from '../src/testing/index.ts'
@@ -104,7 +104,9 @@ const signature = fuzzParser<Uint8Array, unknown>({
   codes: { SWU_SIGNATURE_INVALID: 'rejected' },
 })
 
-const update = fuzzParser<Uint8Array, unknown>({
+const expected = JSON.stringify(parseSwDescription(content).images)
+
+const update = fuzzParser<Uint8Array, InspectedSwu>({
   name: 'update (.swu)',
   corpus: [signed],
   hostile: [
@@ -135,6 +137,11 @@ const update = fuzzParser<Uint8Array, unknown>({
     SWU_IMAGE_MISSING: 'invalid',
     SWU_HASH_MISSING: 'invalid',
     SWU_HASH_MISMATCH: 'rejected',
+  },
+  // Whatever was changed: nothing is taken but what the signer has signed.
+  holds: ({ version, images }) => {
+    if (version !== '1.1.0' || JSON.stringify(images) !== expected)
+      throw new Error('expected the description that was signed, found another')
   },
 })
 
