@@ -96,6 +96,20 @@ async function mqttImages(): Promise<void> {
   )
 }
 
+async function serialWrite(): Promise<void> {
+  const command = [process.execPath, '--conditions=@reflash/source', `${root}packages/target-esp32/bench/serial-write.ts`, '--json']
+  const { code, stdout, output } = await runCommand(command)
+  if (code !== 0) throw new Error(output)
+  const { ratio, seconds, packed, cpuMs } = JSON.parse(stdout) as Readonly<Record<string, number>>
+  const what = '1 MiB over a serial line at 921,600 baud, compressed, written and verified'
+  report(
+    { what: `${what}: rate by that of the bare line`, value: ratio as number, unit: 'times', atLeast: 1 },
+    { what: `${what}: time`, value: seconds as number, unit: 's' },
+    { what: `${what}: CPU`, value: cpuMs as number, unit: 'ms' },
+    { what: 'that MiB, packed, by its size', value: packed as number, unit: 'times' },
+  )
+}
+
 /** The least that node:http can do: a constant of that many bytes, whatever is asked. */
 async function bareServer(
   sizeBytes: number,
@@ -262,6 +276,7 @@ if (!json)
 
 await checkedPass()
 await diceAppraisal()
+await serialWrite()
 if (await isInstalled('mosquitto')) await mqttImages()
 else leaveOut('MQTT images', 'apt-get install mosquitto')
 await withServed(join(temporary, 'small'), mebibyte, async (served) => {
