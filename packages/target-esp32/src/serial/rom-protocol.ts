@@ -39,8 +39,6 @@ export const romBlockBytes = 0x400
 export const romReadBytes = 64
 /** Header, the 64 bytes of READ_FLASH, status, and as much again: no response of a ROM is longer. */
 export const responseLimitBytes = 2 * (8 + romReadBytes + 4)
-/** A request is at most a block with its header. */
-export const requestLimitBytes = 8 + 16 + 0x4000
 
 export interface RomRequest {
   readonly command: number
