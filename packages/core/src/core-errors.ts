@@ -268,6 +268,11 @@ export const coreErrors = {
     means: 'The registry plugin cannot list tags.',
     next: 'Use a registry that lists tags, such as `ociRegistry()`.',
   },
+  RELEASE_UNREACHABLE: {
+    fault: 'unavailable',
+    means: 'The release of an open update cannot be verified again, because its registry refuses this server or cannot be trusted.',
+    next: 'The reasons name what the registry said: mend credentials or certificate there. The update stays open.',
+  },
   REGISTRY_SILENT: {
     fault: 'unavailable',
     means: 'The registry did not answer in time.',

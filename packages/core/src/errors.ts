@@ -24,6 +24,8 @@ export interface ErrorEntry {
   readonly means: string
   /** What the reader can do about it. */
   readonly next: string
+  /** See `OtaError.concerns`. */
+  readonly concerns?: 'access'
 }
 
 /** The codes of one package. */
@@ -36,6 +38,7 @@ export interface ErrorOptions {
   readonly details?: Readonly<Record<string, Json>>
   /** Every reason, where there are several. */
   readonly because?: readonly Reason[]
+  readonly concerns?: 'access'
   readonly cause?: unknown
 }
 
@@ -47,6 +50,8 @@ export class OtaError extends Error {
   readonly stage: Stage | undefined
   readonly details: Readonly<Record<string, Json>>
   readonly because: readonly Reason[]
+  /** `access`: it says something of the way to what was asked for, or of our leave to it, and nothing of what lies there. */
+  readonly concerns: 'access' | undefined
 
   constructor(code: string, fault: Fault, message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
@@ -55,6 +60,7 @@ export class OtaError extends Error {
     this.stage = options.stage
     this.details = Object.freeze({ ...options.details })
     this.because = Object.freeze([...(options.because ?? [{ code, message }])])
+    this.concerns = options.concerns
   }
 
   toJSON(): Json {
@@ -74,7 +80,10 @@ export type ErrorFactory<T extends ErrorTable> = (code: keyof T & string, messag
 
 /** Makes the error factory of one package from its table, so that a code cannot be thrown that is not documented. */
 export function errorsOf<const T extends ErrorTable>(table: T): ErrorFactory<T> {
-  return (code, message, options) => new OtaError(code, (table[code] as ErrorEntry).fault, message, options)
+  return (code, message, options) => {
+    const { fault, concerns } = table[code] as ErrorEntry
+    return new OtaError(code, fault, message, concerns === undefined ? options : { ...options, concerns })
+  }
 }
 
 /** Whether something thrown is an error of reflash. */

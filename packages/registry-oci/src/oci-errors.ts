@@ -4,21 +4,25 @@ import { errorsOf } from '@reflash/core'
 export const ociErrors = {
   REGISTRY_DENIED: {
     fault: 'rejected',
+    concerns: 'access',
     means: 'The registry, its token server or the file system refused the credentials, or wants some and has none.',
     next: 'Give credentials that may do this in this repository; log in again where they have expired.',
   },
   REGISTRY_UNTRUSTED: {
     fault: 'rejected',
+    concerns: 'access',
     means: 'The TLS certificate of the registry is not trusted, has expired, or is for another host.',
     next: 'Pass the certificate authority of the registry as `ca`, or mend its certificate.',
   },
   REGISTRY_REFUSED: {
     fault: 'invalid',
+    concerns: 'access',
     means: 'The registry understood a request and refused it.',
     next: 'The message names the registry’s own codes; look at what was asked or pushed.',
   },
   REGISTRY_PROTOCOL: {
     fault: 'invalid',
+    concerns: 'access',
     means: 'An answer of the registry does not follow the OCI distribution specification.',
     next: 'Look whether a proxy or another kind of server answers at this address.',
   },
@@ -29,6 +33,7 @@ export const ociErrors = {
   },
   UNSAFE_REDIRECT: {
     fault: 'rejected',
+    concerns: 'access',
     means: 'The registry pointed to a place that is not followed: from https to http, to the local machine, to too many places in a row.',
     next: 'Mend the registry’s external URL, or name hosts that may speak plain http in `plainHttp`.',
   },

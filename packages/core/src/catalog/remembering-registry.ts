@@ -105,9 +105,34 @@ export function rememberingRegistry(
     yield* await orRemembered(`registry/tags/${hash(repository)}`, ask(repository, list, o?.signal), memorable, stringsOf)
   }
 
+  // Content is mostly at rest here already, so that its requests say nothing of how the registry does; but a registry that refuses us must show.
+  function refused(repository: string, error: unknown): unknown {
+    if (isOtaError(error) && error.concerns === 'access') told(repository, { is: 'down', error })
+    return error
+  }
+
+  const fetch: Registry['fetch'] = async (repository, ...rest) => {
+    try {
+      return await registry.fetch(repository, ...rest)
+    } catch (error) {
+      throw refused(repository, error)
+    }
+  }
+
+  const { referrers } = registry
+  async function* watched(repository: string, list: AsyncIterable<Descriptor>): AsyncIterable<Descriptor> {
+    try {
+      yield* list
+    } catch (error) {
+      throw refused(repository, error)
+    }
+  }
+
   return Object.freeze<RememberingRegistry>({
     ...registry,
     resolve,
+    fetch,
+    ...(referrers === undefined ? {} : { referrers: (repository, ...rest) => watched(repository, referrers(repository, ...rest)) }),
     ...(registry.tags === undefined ? {} : { tags }),
     keep: (repository, root) => remember(rootKey(repository, root.digest), descriptorJson(root)),
   })

@@ -6,11 +6,12 @@ import { parsePlatform } from '../content/platform.ts'
 import { fail } from '../core-errors.ts'
 import { isOtaError, type Reason } from '../errors.ts'
 import type { Principal } from '../plugin/device.ts'
+import type { Target } from '../plugin/target.ts'
 import type { Report } from '../update/observation.ts'
 import { quoted } from '../update/quoted.ts'
 import { imageOf, type Release } from '../update/release-line.ts'
 import { closed, type DeviceRecord, type OpenUpdate } from './device-record.ts'
-import { counted, endUpdate, type JourneyContext, noOffer, observe, tell } from './observe.ts'
+import { counted, endUpdate, type JourneyContext, noOffer, observe, tell, unreachable } from './observe.ts'
 import type { NewUpdate } from './open-update.ts'
 import { changeRecord, loadRecord, type StoredRecord, saveRecord } from './record-store.ts'
 import { readAttributes } from './reported-state.ts'
@@ -161,7 +162,7 @@ export async function endUnheard(context: JourneyContext, deviceId: string, whol
 
 /**
  * The release of an open offer.
- * @throws `NO_OFFER`, `OFFER_CLOSED`, `TARGET_UNKNOWN`, `FACTS_CORRUPT`, and what journal and registry throw
+ * @throws `NO_OFFER`, `OFFER_CLOSED`, `TARGET_UNKNOWN`, `FACTS_CORRUPT`, `RELEASE_UNREACHABLE`, and what journal and registry throw
  */
 export async function releaseOf(context: JourneyContext, deviceId: string, seq: number, signal: AbortSignal): Promise<Release> {
   const { record } = await loadRecord(context.journal, deviceId, signal)
@@ -170,9 +171,23 @@ export async function releaseOf(context: JourneyContext, deviceId: string, seq: 
   const target = context.targets.find(({ name }) => name === open.target)
   if (target === undefined)
     throw fail('TARGET_UNKNOWN', `device ${deviceId}: expected target ${quoted(open.target)}, which planned its update`)
-  const release = await context.catalog.pinned(open.reference, open.platforms.map(parsePlatform), target, signal)
+  const release = await pinnedOf(context, deviceId, open, target, signal)
   if (imageOf(release).image.descriptor.digest === open.digest) return release
   throw fail('FACTS_CORRUPT', `device ${deviceId}: expected ${open.reference} to hold image ${open.digest}, found another`)
+}
+
+async function pinnedOf(
+  { catalog }: JourneyContext,
+  deviceId: string,
+  open: OpenUpdate,
+  target: Target,
+  signal: AbortSignal,
+): Promise<Release> {
+  try {
+    return await catalog.pinned(open.reference, open.platforms.map(parsePlatform), target, signal)
+  } catch (error) {
+    throw isOtaError(error) && error.concerns === 'access' ? unreachable(deviceId, open, error) : error
+  }
 }
 
 /** @throws `INVALID_STATE`, and what the journal throws */

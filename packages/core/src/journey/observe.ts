@@ -1,7 +1,7 @@
 import type { RecentlyUsed } from '../catalog/recently-used.ts'
 import type { ReleaseCatalog } from '../catalog/release-catalog.ts'
 import { fail } from '../core-errors.ts'
-import { isOtaError, type Reason, type Stage } from '../errors.ts'
+import { isOtaError, type OtaError, type Reason, type Stage } from '../errors.ts'
 import type { Events, OtaEvent } from '../events.ts'
 import type { Target } from '../plugin/target.ts'
 import type { Policy } from '../policy/policy.ts'
@@ -80,7 +80,7 @@ export async function observe(
 
 /**
  * The proofs of an open update; or why it must not go on: what no longer verifies, or cannot be found any more.
- * @throws faults `unavailable` and `aborted` alone: whatever else stands in the way would stand there for ever
+ * @throws `RELEASE_UNREACHABLE` and other faults `unavailable`, and `aborted`, alone: whatever else stands in the way would stand there for ever
  */
 export async function proofs(
   context: JourneyContext,
@@ -92,8 +92,20 @@ export async function proofs(
     return await resume(deviceId, open, context, { signal, now: context.clock() })
   } catch (error) {
     if (!isOtaError(error) || error.fault === 'unavailable' || error.fault === 'aborted') throw error
+    if (error.concerns === 'access') throw unreachable(deviceId, open, error)
     return { refused: error.because }
   }
+}
+
+/** A registry that refuses this server says nothing of the release. */
+export function unreachable(deviceId: string, { seq, reference }: OpenUpdate, { message, because }: OtaError): Error {
+  return fail(
+    'RELEASE_UNREACHABLE',
+    `device ${deviceId}: expected to verify ${reference} of update ${seq} again, which stays open: ${message}`,
+    {
+      because,
+    },
+  )
 }
 
 /** Ends an open update, if it is still open and `still` holds of it; says whether it was. */

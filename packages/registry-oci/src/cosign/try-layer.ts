@@ -117,6 +117,8 @@ export function judgeFailure(error: unknown): Exclude<Attempt, { is: 'valid' }> 
   if (!isOtaError(error)) return { is: 'unreachable', why: 'the registry plugin failed without saying how' }
   if (error.fault === 'aborted') throw error
   if (Object.hasOwn(cosignErrors, error.code)) return refused(error.code as RefusalCode, error.message)
+  // A registry that refuses us has said nothing of a signature.
+  if (error.concerns === 'access') return { is: 'unreachable', why: error.message }
   if (error.code === 'NOT_FOUND') return refused('SIGNATURE_INVALID', 'its payload is missing in the repository')
   if (error.fault === 'rejected' || error.fault === 'invalid') return refused('SIGNATURE_UNREADABLE', error.message)
   return { is: 'unreachable', why: error.message }

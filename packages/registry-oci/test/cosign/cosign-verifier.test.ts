@@ -8,6 +8,7 @@ import { type CosignVerifierOptions, cosignVerifier } from '../../src/cosign/cos
 import { formatPayload } from '../../src/cosign/payload.ts'
 import { signatureTag } from '../../src/cosign/signature-manifest.ts'
 import { signingKey } from '../../src/cosign/signing-key.ts'
+import { fail } from '../../src/oci-errors.ts'
 import {
   alice,
   bob,
@@ -232,6 +233,18 @@ describe('cosignVerifier', () => {
         registry.replace(repository, spoil === 'manifest' ? signatures.digest : digestOf(payload), bytes)
         expect((await judge({ registry, subject })).outcome).toBe('SIGNATURE_UNREADABLE')
       }
+    }
+  })
+
+  test('decides nothing where the registry refuses this server the signature', async () => {
+    for (const call of ['resolve', 'fetch'] as const) {
+      const { registry, subject } = await scene(byAlice)
+      const refuse = async (): Promise<never> => {
+        throw fail('REGISTRY_DENIED', 'expected leave, found 401')
+      }
+      const { checks } = await judge({ registry: { ...registry, [call]: refuse }, subject })
+      expect(checks.map(({ status }) => status)).toContain('inconclusive')
+      expect(checks.map(({ status }) => status)).not.toContain('failed')
     }
   })
 
