@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { type DeviceState, type ImageInfo, isOtaError, type Json } from '@reflash/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -9,8 +10,9 @@ import { withSignatureSector } from './support/signed.ts'
 const target = esp32Target()
 
 async function inspected(options: Partial<DemoImageOptions> = {}, change: (image: Uint8Array) => Uint8Array = (image) => image) {
-  const image = heldImage(change(demoImage({ chip: 'esp32s3', version: '1.0.0', sizeBytes: 8192, ...options })))
-  return { info: await target.inspect(image, context), descriptor: image.descriptor, crc32: image.crc32 }
+  const bytes = change(demoImage({ chip: 'esp32s3', version: '1.0.0', sizeBytes: 8192, ...options }))
+  const image = heldImage(bytes)
+  return { info: await target.inspect(image, context), descriptor: image.descriptor, crc32: image.crc32, md5: hash('md5', bytes) }
 }
 
 function reasons(
@@ -38,6 +40,7 @@ describe('a plan', () => {
       digest: image.descriptor.digest,
       sizeBytes: 8192,
       crc32: image.crc32,
+      md5: image.md5,
       appVersion: '1.0.0',
     })
   })

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { formatPlatform, isOtaError } from '@reflash/core'
@@ -66,7 +67,8 @@ describe('esp32Target', () => {
   })
 
   it('inspects a good image: size, chip, version, security version and its own facts', async () => {
-    const image = heldImage(demoImage({ chip: 'esp32c6', version: '2.1.0', secureVersion: 3, sizeBytes: 4096 }), 100)
+    const bytes = demoImage({ chip: 'esp32c6', version: '2.1.0', secureVersion: 3, sizeBytes: 4096 })
+    const image = heldImage(bytes, 100)
     expect(await esp32Target().inspect(image, context)).toEqual({
       size: 4096,
       model: 'esp32c6',
@@ -76,6 +78,7 @@ describe('esp32Target', () => {
         chip: 'esp32c6',
         sizeBytes: 4096,
         crc32: image.crc32,
+        md5: hash('md5', bytes),
         projectName: 'reflash-demo',
         appVersion: '2.1.0',
         secureVersion: 3,
