@@ -17,7 +17,7 @@ async function inspected(options: Partial<DemoImageOptions> = {}, change: (image
 
 function reasons(
   device: Partial<DeviceState>,
-  { info, descriptor }: Awaited<ReturnType<typeof inspected>>,
+  { info, descriptor }: Pick<Awaited<ReturnType<typeof inspected>>, 'info' | 'descriptor'>,
   by = target,
 ): readonly string[] {
   try {
