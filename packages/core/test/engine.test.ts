@@ -1,5 +1,15 @@
-import { type Connection, createEngine, createGateway, isOtaError, type Observation, OtaError, type Transport } from '@reflash/core'
-import { memoryCache, memoryDevice, memoryTarget, memoryTransport } from '@reflash/core/testing'
+import {
+  type Connection,
+  createEngine,
+  createGateway,
+  type Digest,
+  digestOf,
+  isOtaError,
+  type Observation,
+  OtaError,
+  type Transport,
+} from '@reflash/core'
+import { type MemoryAgentPort, memoryCache, memoryDevice, memoryTarget, memoryTransport } from '@reflash/core/testing'
 import { describe, expect, test } from 'vitest'
 import { image, principal, repository, world } from './composition.ts'
 import { crash, watchedJournal } from './gateway/pull.ts'
@@ -209,9 +219,67 @@ describe('a push that was cut short', () => {
   })
 })
 
+/** The memory target, whose device answers so many looks after its `activate` as the old firmware, before it restarts. */
+function restartingLate(looks: number, { digest }: { readonly digest: Digest }) {
+  let left = looks
+  return targetWith((good) => ({
+    confirm(plan, port, context) {
+      left -= 1
+      const installed = { version: '1.0.0', digest, state: 'confirmed' as const }
+      return good.confirm(plan, left < 0 ? port : { ...port, status: async () => ({ id: 'd1', model: 'board', installed }) }, context)
+    },
+  }))
+}
+
+describe('a device that the old firmware still answers for after `activate`', () => {
+  const digest = digestOf(image('board', '1.0.0'))
+
+  test('is waited for until it has restarted, and its update is confirmed', async () => {
+    const { release, engine, unit } = scene({}, { targets: [restartingLate(3, { digest })] })
+    release('1.1.0')
+    expect(await engine.update(d1)).toMatchObject({ outcome: 'confirmed' })
+    expect(unit.calls).not.toContain('rollback')
+  })
+
+  test('keeps its update open where the push stops waiting, and the next one confirms it', async () => {
+    const { release, engine } = scene({}, { targets: [restartingLate(1, { digest })], policy: { confirmWithinMs: 0 } })
+    release('1.1.0')
+    expect(await engine.update(d1)).toMatchObject({ seq: 1, outcome: 'waiting', because: [{ code: 'NOT_BOOTED' }] })
+    expect(await engine.update(d1)).toMatchObject({ seq: 1, outcome: 'confirmed' })
+  })
+
+  test('has gone back once its boot grace is over, also where the clock was set back meanwhile', async () => {
+    const { release, engine, clock } = scene({}, { targets: [restartingLate(9, { digest })], policy: { confirmWithinMs: 0 } })
+    release('1.1.0')
+    const again = async () => engine.update(d1)
+    expect(await again()).toMatchObject({ outcome: 'waiting' })
+    clock.advance(-86_400_000)
+    expect(await again()).toMatchObject({ outcome: 'waiting' })
+    clock.advance(599_999)
+    expect(await again()).toMatchObject({ outcome: 'waiting' })
+    clock.advance(1)
+    expect(await again()).toMatchObject({ seq: 1, outcome: 'failed', because: [{ code: 'ROLLED_BACK' }, { code: 'ROLLED_BACK' }] })
+  })
+
+  test('has gone back at once where the new image was seen to run before', async () => {
+    let looks = 0
+    const target = targetWith((good) => ({
+      async confirm(plan, port, context) {
+        looks += 1
+        if (looks === 2) await (port as MemoryAgentPort).rollback()
+        return good.confirm(plan, port, context)
+      },
+    }))
+    const { release, engine } = scene({ selfTest: 'hangs' }, { targets: [target] })
+    release('1.1.0')
+    expect(await engine.update(d1)).toMatchObject({ outcome: 'failed', because: [{ code: 'ROLLED_BACK' }, {}] })
+    expect(looks).toBe(2)
+  })
+})
+
 describe('an image that does not prove good', () => {
   test('is gone back from, tried again, and then left alone', async () => {
-    const { release, engine, unit, outcomes } = scene({ selfTest: 'fails' })
+    const { release, engine, unit, outcomes } = scene({ selfTest: 'fails' }, { policy: { bootGraceMs: 0 } })
     release('1.1.0')
     for (const seq of [1, 2, 3]) {
       const { outcome, because } = await engine.update(d1)
@@ -224,7 +292,7 @@ describe('an image that does not prove good', () => {
   })
 
   test('is gone back from before its end is written: a crash in between goes back again', async () => {
-    const from = scene({ selfTest: 'fails' })
+    const from = scene({ selfTest: 'fails' }, { policy: { bootGraceMs: 0 } })
     from.release('1.1.0')
     let rollbacks = 0
     const target = targetWith((good) => ({
@@ -246,7 +314,10 @@ describe('an image that does not prove good', () => {
 
   test('and cannot be gone back from is told as both', async () => {
     const rollback = () => Promise.reject(new OtaError('CABLE', 'unavailable', 'cable'))
-    const { release, engine, outcomes } = scene({ selfTest: 'fails' }, { targets: [targetWith(() => ({ rollback }))] })
+    const { release, engine, outcomes } = scene(
+      { selfTest: 'fails' },
+      { policy: { bootGraceMs: 0 }, targets: [targetWith(() => ({ rollback }))] },
+    )
     release('1.1.0')
     const { outcome, because } = await engine.update(d1)
     expect([outcome, ...because.map(({ code }) => code)]).toEqual(['failed', 'ROLLED_BACK', 'ROLLBACK_FAILED'])

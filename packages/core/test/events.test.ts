@@ -125,7 +125,7 @@ describe('what a composition tells', () => {
     from.release('1.1.0')
     from.release('1.0.5', { unsigned: true })
     const unit = memoryDevice({ id: 'd2', runs: image('board', '1.0.0'), selfTest: 'fails' })
-    const engine = createEngine({ ...from.composition, transports: [memoryTransport([unit])], lookAgainMs: 1 })
+    const engine = createEngine({ ...from.composition, transports: [memoryTransport([unit])], lookAgainMs: 1, policy: { bootGraceMs: 0 } })
     const gateway = createGateway(engine.composition)
     await gateway.checkIn(principal('d1'), { model: 'board', installed: { version: '1.0.0' } })
     await gateway.report(principal('d1'), 1, { state: 'failed', messages: ['worn out'] })

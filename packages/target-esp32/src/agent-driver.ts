@@ -33,11 +33,12 @@ export const agentDriver: Driver<AgentPort, Esp32Plan> = Object.freeze<Driver<Ag
     if (!(await runs(plan, port, context))) await port.activate(context)
     return said('installed')
   },
-  async confirm(plan, port, context) {
+  async confirm(_, port, context) {
     throwIfAborted(context.signal)
     const { installed } = await port.status(context)
-    if (installed?.digest === plan.digest) return { by: 'check-in', installed }
-    return { by: 'report', report: { state: 'rolled-back', messages: [`the device runs ${installed?.version ?? 'nothing'}`] } }
+    // The old firmware may still answer: how long that is waiting, and from when on the device has gone back, is not for a driver to say.
+    if (installed?.digest !== undefined) return { by: 'check-in', installed }
+    return { by: 'report', report: { state: 'installed', messages: [`the device runs ${installed?.version ?? 'nothing'}`] } }
   },
 })
 

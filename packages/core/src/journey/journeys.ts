@@ -91,12 +91,21 @@ function placeless(record: DeviceRecord): DeviceRecord {
 }
 
 /** Counts the time since an open update passed its last room from now on. */
-export async function waitAnew({ journal, clock }: JourneyContext, deviceId: string, seq: number): Promise<void> {
+async function waitAnew({ journal, clock }: JourneyContext, deviceId: string, seq: number): Promise<void> {
   await changeRecord(journal, deviceId, (record) =>
     record.open?.seq === seq
       ? { record: { ...record, open: { ...record.open, since: clock().toISOString() } }, result: undefined }
       : { record, result: undefined },
   )
+}
+
+/** Whether a device that took its new image for the next start may still show the old one: it restarts some time after it said so. */
+export async function mayStillBoot(context: JourneyContext, deviceId: string, { seq, since }: OpenUpdate): Promise<boolean> {
+  const { bootGraceMs } = context.policy
+  const sinceMs = context.clock().getTime() - Date.parse(since)
+  // The clock was set back: without this the device would be waited for until it has caught up.
+  if (sinceMs <= -bootGraceMs) await waitAnew(context, deviceId, seq)
+  return sinceMs < bootGraceMs
 }
 
 /** A push works on an open update from now on: a check-in of the same device meanwhile must not take it back, or offer another. */

@@ -8,7 +8,7 @@ import { runs } from '../update/judge.ts'
 import { imageOf } from '../update/release-line.ts'
 import { takeNonce } from './challenge.ts'
 import type { OpenUpdate } from './device-record.ts'
-import { waitAnew } from './journeys.ts'
+import { mayStillBoot } from './journeys.ts'
 import { demandedOf, endUpdate, type JourneyContext, type Observed, observe, proofs } from './observe.ts'
 
 /** What a check-in did to an open update. */
@@ -64,11 +64,7 @@ async function showsNothingNew(
   const shows = installed === undefined ? 'the device does not say what it runs' : `the device shows version ${installed.version}`
   const waiting = (code: string): Seen => ({ still: { open, planned }, because: [{ code, message: shows }], challenge: false })
   if (open.stage !== 'install') return waiting('OFFERED')
-  const { bootGraceMs } = context.policy
-  const sinceMs = context.clock().getTime() - Date.parse(open.since)
-  // The clock was set back: without this the device would be waited for until it has caught up.
-  if (sinceMs <= -bootGraceMs) await waitAnew(context, deviceId, open.seq)
-  if (sinceMs < bootGraceMs) return waiting('NOT_BOOTED')
+  if (await mayStillBoot(context, deviceId, open)) return waiting('NOT_BOOTED')
   if (installed === undefined) {
     return answered(await observe(context, deviceId, open.seq, { by: 'none', since: new Date(open.since) }, { signal }), planned)
   }

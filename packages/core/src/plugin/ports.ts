@@ -29,7 +29,12 @@ export interface AgentPort extends AsyncDisposable {
   begin(image: { readonly digest: Digest; readonly size: number }, context: RunContext): Promise<{ readonly offset: number }>
   write(offset: number, bytes: Uint8Array, context: RunContext): Promise<void>
   missing?(context: RunContext): AsyncIterable<{ readonly offset: number; readonly length: number }>
+  /**
+   * Resolves once the device has durably taken the whole, checked image for its next start, which it then makes by itself. The old firmware may
+   * go on answering until it has restarted: a `status` of the old image after this is no failure within the policy's `bootGraceMs`.
+   */
   activate(context: RunContext): Promise<void>
+  /** What runs as this is answered, which after `activate` may still be the old firmware. */
   status(context: RunContext): Promise<DeviceState>
 }
 

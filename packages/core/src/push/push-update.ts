@@ -5,10 +5,11 @@ import { isOtaError, type OtaError, type Reason } from '../errors.ts'
 import { deviceState } from '../gateway/device-state.ts'
 import type { Step } from '../journey/advance.ts'
 import type { OpenUpdate } from '../journey/device-record.ts'
+import { mayStillBoot } from '../journey/journeys.ts'
 import { endUpdate, observe } from '../journey/observe.ts'
 import { loadRecord } from '../journey/record-store.ts'
 import { readState } from '../journey/reported-state.ts'
-import type { Device, DeviceState } from '../plugin/device.ts'
+import type { Device, DeviceState, Installed } from '../plugin/device.ts'
 import { appraise } from '../update/appraise.ts'
 import { unknownObservation } from '../update/judge.ts'
 import type { Observation } from '../update/observation.ts'
@@ -47,12 +48,15 @@ export async function pushUpdate(push: Push): Promise<PushResult> {
   const { release } = opened
   let { open } = opened
   const looks = patience(push)
+  let hasBooted = false
   for (;;) {
     throwIfAborted(push.signal)
-    const observed = await actOn(push, open, release)
-    const { steps, open: after, wentBack } = await recordedIn(push, open, observed)
+    const shown = await actOn(push, open, release)
+    const observed = await wentBack(push, open, shown, hasBooted)
+    hasBooted ||= open.stage === 'install' && shown.by === 'check-in' && shows(open, shown.installed)
+    const { steps, open: after, told } = await recordedIn(push, open, observed)
     const last = steps.at(-1)
-    const because = [...(last?.because ?? []), ...wentBack]
+    const because = [...(last?.because ?? []), ...told]
     const result = { seq: open.seq, version: open.version, because }
     if (after === undefined) return { ...result, outcome: last?.is === 'passed' ? 'confirmed' : 'failed' }
     const stuck = after.stage === open.stage
@@ -110,6 +114,23 @@ async function actOn(push: Push, open: OpenUpdate, release: Release): Promise<Ob
   }
 }
 
+// Only a device that was seen to run the new image, or had its time to start it, has gone back: the old firmware may answer until it restarts.
+async function wentBack(push: Push, open: OpenUpdate, seen: Observation, hasBooted: boolean): Promise<Observation> {
+  if (open.stage !== 'install') return seen
+  const old =
+    seen.by === 'check-in' && !shows(open, seen.installed)
+      ? [`the device runs ${seen.installed.version}`]
+      : seen.by === 'report' && seen.report.state === 'installed'
+        ? (seen.report.messages ?? [])
+        : undefined
+  if (old === undefined || (!hasBooted && (await mayStillBoot(push.context, push.device.id, open)))) return seen
+  return { by: 'report', report: { state: 'rolled-back', messages: old } }
+}
+
+function shows(open: OpenUpdate, { digest, version }: Installed): boolean {
+  return digest === undefined ? version === open.version : digest === open.digest
+}
+
 // The driver says that this cannot work: back to the old image where the new one may have been switched to, then the end.
 async function given(push: Push, open: OpenUpdate, error: OtaError): Promise<OtaError> {
   if (open.stage !== 'plan') await rollBack(push, open, error.because)
@@ -120,14 +141,14 @@ async function given(push: Push, open: OpenUpdate, error: OtaError): Promise<Ota
 
 // What was seen is recorded whatever becomes of the caller.
 async function recordedIn(push: Push, open: OpenUpdate, observed: Observation, nonce?: Uint8Array) {
-  let wentBack: readonly Reason[] = []
+  let told: readonly Reason[] = []
   const beforeFailure = async (steps: readonly Step[]): Promise<void> => {
     const last = steps.at(-1)
-    if (last !== undefined && last.stage !== 'deliver') wentBack = await rollBack(push, open, last.because)
+    if (last !== undefined && last.stage !== 'deliver') told = await rollBack(push, open, last.because)
   }
   const options = { signal: never, beforeFailure, ...(nonce === undefined ? {} : { nonce }) }
   const { steps, open: after } = await observe(push.context, push.device.id, open.seq, observed, options)
-  return { steps, open: after, wentBack }
+  return { steps, open: after, told }
 }
 
 // Back on anything but healthy. That it did not work is told, and changes nothing about the end.
@@ -167,8 +188,8 @@ async function provenIn(push: Push, open: OpenUpdate, release: Release, last: St
   if (presented === undefined) return { seq, version, outcome: 'waiting', because: last.because }
   const { measurements } = imageOf(release)
   const result = await appraise(device.id, presented, 'confirm', composition, { signal, now: composition.clock() }, measurements)
-  const { steps, open: after, wentBack } = await recordedIn(push, open, { by: 'evidence', result }, presented.nonce)
-  const because = [...(steps.at(-1)?.because ?? []), ...wentBack]
+  const { steps, open: after, told } = await recordedIn(push, open, { by: 'evidence', result }, presented.nonce)
+  const because = [...(steps.at(-1)?.because ?? []), ...told]
   const outcome = after !== undefined ? 'waiting' : steps.at(-1)?.is === 'passed' ? 'confirmed' : 'failed'
   return { seq, version, outcome, because }
 }

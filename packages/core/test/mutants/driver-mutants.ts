@@ -133,9 +133,10 @@ export const drivingMutants = (mutant: Make): readonly Mutant[] => [
     },
   })),
   mutant('confirm-fallback', 'waits on when the device went back', ({ confirm }) => ({
-    confirm: async (...args) => {
-      const observed = await confirm(...args)
-      return observed.by === 'report' && observed.report.state === 'rolled-back' ? said('downloaded') : observed
+    confirm: async (plan, ...rest) => {
+      const observed = await confirm(plan, ...rest)
+      const isOld = observed.by === 'check-in' ? observed.installed.digest !== digestIn(plan) : observed.by === 'report'
+      return isOld ? said('downloaded') : observed
     },
   })),
   mutant('again', 'refuses to deliver what it has delivered', ({ probe, deliver, install }) => {
