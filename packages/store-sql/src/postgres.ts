@@ -1,24 +1,42 @@
+import type { Socket } from 'node:net'
 import { coreError, isOtaError, type OtaError } from '@reflash/core'
 import { type Dialect, PostgresDialect, type PostgresPool } from 'kysely'
-import type { Pool, PoolClient } from 'pg'
+import type { Client, Pool, PoolClient } from 'pg'
 import { schemaVersion, steps, postgresDialect as words } from './schema.ts'
 import { fail } from './sql-errors.ts'
 import type { CheckedPostgres } from './sql-options.ts'
 
-/** A server that does not answer within this is away. */
-const connectMs = 5_000
-/** A statement of this package takes milliseconds; counting a million devices takes seconds. */
-const statementMs = 30_000
+/** How long a pool waits for what, in milliseconds. */
+export interface PostgresTimes {
+  readonly connectMs: number
+  readonly statementMs: number
+  readonly answerMs: number
+  readonly idleMs: number
+  readonly aliveMs: number
+}
+
+const postgresTimes: PostgresTimes = {
+  // A server that does not let us in within this, or a pool without a free connection, is away.
+  connectMs: 5_000,
+  // A statement of this package takes milliseconds; counting a million devices takes seconds. The server ends it.
+  statementMs: 30_000,
+  // Five seconds later than the server would have: who does not say so has died, or the line to it has, and TCP alone would wait for a quarter of an hour.
+  answerMs: 35_000,
+  // A quiet connection is given back to the server before firewalls forget it; most of them take minutes.
+  idleMs: 30_000,
+  // Looked after from then on, so that one that is waited on, or lent out, is known to be dead though nobody writes to it.
+  aliveMs: 10_000,
+}
 /** "reflash" and the migration: whoever holds this advisory lock changes the schema. */
 const migrationLock = 0x72666c31
 /** int8, in the catalog of PostgreSQL. */
 const int8 = 20
 
 /** Kysely on a pool of connections to PostgreSQL. Nothing is loaded or opened before the first query, which brings the schema to this version. */
-export function postgresDialect(options: CheckedPostgres): Dialect {
+export function postgresDialect(options: CheckedPostgres, times: PostgresTimes = postgresTimes): Dialect {
   let made: Promise<PostgresPool> | undefined
   const pool = (): Promise<PostgresPool> => {
-    made ??= openPool(options).catch((error: unknown) => {
+    made ??= openPool(options, times).catch((error: unknown) => {
       made = undefined
       throw error
     })
@@ -27,12 +45,17 @@ export function postgresDialect(options: CheckedPostgres): Dialect {
   return new PostgresDialect({ pool })
 }
 
-async function openPool({ url, schema, connections, shown }: CheckedPostgres): Promise<PostgresPool> {
+async function openPool({ url, schema, connections, shown }: CheckedPostgres, times: PostgresTimes): Promise<PostgresPool> {
+  const { connectMs, statementMs, answerMs, idleMs, aliveMs } = times
   const { default: pg } = await import('pg')
   const pool = new pg.Pool({
     connectionString: url,
     max: connections,
     connectionTimeoutMillis: connectMs,
+    query_timeout: answerMs,
+    idleTimeoutMillis: idleMs,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: aliveMs,
     // Numbers here are below 2^53; a session that a dead replica leaves behind must not hold its locks.
     types: {
       getTypeParser: (id: number, format?: 'text' | 'binary') => (id === int8 ? Number : pg.types.getTypeParser(id, format as 'text')),
@@ -42,6 +65,7 @@ async function openPool({ url, schema, connections, shown }: CheckedPostgres): P
   })
   // A connection that breaks while nobody uses it is replaced; unheard, the event would end the process.
   pool.on('error', () => undefined)
+  pool.on('connect', (client) => leaveSilent(client as unknown as Client))
   try {
     await migrated(pool, schema, shown)
     return pool as unknown as PostgresPool
@@ -49,6 +73,30 @@ async function openPool({ url, schema, connections, shown }: CheckedPostgres): P
     await pool.end()
     throw error
   }
+}
+
+/** What was not answered in time blocks its connection: back in the pool, it would keep all who come after it waiting too. */
+function leaveSilent(client: Client): void {
+  // One that breaks while it is lent out and asked nothing: the next query says so; unheard, the event would end the process.
+  client.on('error', () => undefined)
+  const query = client.query.bind(client) as (...args: readonly unknown[]) => unknown
+  const watched = (...args: readonly unknown[]): unknown => {
+    const answer = query(...args)
+    if (!(answer instanceof Promise)) return answer
+    return answer.catch((error: unknown) => {
+      // What the server says has an SQLSTATE, and what the network says a name; without either it is the driver that has given up.
+      if ((error as { readonly code?: unknown }).code === undefined) cut(client)
+      throw error
+    })
+  }
+  client.query = watched as Client['query']
+}
+
+function cut(client: Client): void {
+  // Of the driver, and not in its types: `end` alone says goodbye to the server, and waits for it.
+  ;(client as unknown as { readonly connection: { readonly stream: Socket } }).connection.stream.destroy()
+  // Marks it at once, so that the pool does not lend it out again.
+  client.end().catch(() => undefined)
 }
 
 async function migrated(pool: Pool, schema: string, shown: string): Promise<void> {
