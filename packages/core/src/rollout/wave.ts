@@ -15,7 +15,11 @@ export function redatedWave(deployment: Deployment, now: Date): DeploymentProgre
   return { ...progressOf(deployment), waveAt: now.toISOString() }
 }
 
-/** The deployment with its next wave open. Its size is what was counted now, and stays: who comes later waits for the wave after it. Pure. */
+/**
+ * The deployment with its next wave open. Its size is what was counted now, and stays: who comes later waits for the wave after it. A place once
+ * taken is never given back: a device whose labels leave the selector keeps its place, and where another device has come to be selected
+ * meanwhile, that one may find every place taken (`WAVE_FULL`), and the deployment finish without it. The next deployment has it. Pure.
+ */
 export function startedWave(deployment: Deployment, cohort: Cohort, because: readonly Reason[], now: Date): DeploymentProgress {
   return {
     ...progressOf(deployment),
