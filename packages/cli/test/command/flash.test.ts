@@ -46,14 +46,15 @@ describe('reflash flash', () => {
   it('takes the signed release of a reference, and no other', async () => {
     const { board, file, port, folder } = await bench()
     const path = await file('new.bin', imageOf('1.1.0'))
-    const say = (args: readonly string[]) => sayReflash(args, { cwd: folder, env: { COSIGN_PASSWORD: 'x' } })
-    expect((await say(['keygen', '--output-key-prefix', 'k'])).exitCode).toBe(0)
-    expect((await say(['push', 'oci:r:1.1.0', `${path}@esp32s3`])).exitCode).toBe(0)
-    expect(await say(['flash', ...port, 'oci:r:1.1.0'])).toMatchObject({ exitCode: 2 })
-    expect(await say(['flash', ...port, 'oci:r:1.1.0', '--key', 'k.pub'])).toMatchObject({ exitCode: 3 })
+    const say = (args: readonly string[]) => sayReflash(args, { env: { COSIGN_PASSWORD: 'x' } })
+    const [keys, release] = [join(folder, 'k'), `oci:${join(folder, 'r')}:1.1.0`]
+    expect((await say(['keygen', '--output-key-prefix', keys])).exitCode).toBe(0)
+    expect((await say(['push', release, `${path}@esp32s3`])).exitCode).toBe(0)
+    expect(await say(['flash', ...port, release])).toMatchObject({ exitCode: 2 })
+    expect(await say(['flash', ...port, release, '--key', `${keys}.pub`])).toMatchObject({ exitCode: 3 })
     expect(version(board)).toBe('1.0.0')
-    expect((await say(['sign', 'oci:r:1.1.0', '--key', 'k.key'])).exitCode).toBe(0)
-    expect(await say(['flash', ...port, 'oci:r:1.1.0', '--key', 'k.pub'])).toMatchObject({ exitCode: 0 })
+    expect((await say(['sign', release, '--key', `${keys}.key`])).exitCode).toBe(0)
+    expect(await say(['flash', ...port, release, '--key', `${keys}.pub`])).toMatchObject({ exitCode: 0 })
     expect(version(board)).toBe('1.1.0')
   })
 
