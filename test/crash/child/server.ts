@@ -35,7 +35,7 @@ let running:
   | { readonly composition: Composition; readonly options: ReflashOptions; readonly port: keyof Ports; readonly serving?: Serving }
   | undefined
 
-function optionsOf({ folder, repository, target, attestation, key }: Setup): ReflashOptions {
+function optionsOf({ folder, repository, target, attestation, key, listens }: Setup): ReflashOptions {
   return {
     repository,
     registry: ociRegistry(),
@@ -46,7 +46,8 @@ function optionsOf({ folder, repository, target, attestation, key }: Setup): Ref
     journal: points.journal(sqlStore({ file: join(folder, 'journal.db'), now: clock })),
     cache: diskCache({ directory: join(folder, 'cache') }),
     // One attempt: a device whose image fails would be offered it again until its chances are used up.
-    policy: { attestation, confirmWithinMs: 5_000, attempts: 1 },
+    // Boards that are pushed to restart at once: that the old image answers so long after means that they went back.
+    policy: { attestation, confirmWithinMs: 5_000, attempts: 1, ...(listens ? {} : { bootGraceMs: 200 }) },
     clock,
   }
 }
