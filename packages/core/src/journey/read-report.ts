@@ -1,5 +1,5 @@
 import { fail } from '../core-errors.ts'
-import type { Report } from '../update/observation.ts'
+import { type Report, reportStates } from '../update/observation.ts'
 import { quoted } from '../update/quoted.ts'
 
 /** Characters of a code or a message. */
@@ -9,17 +9,7 @@ const messageLimit = 50
 /** Characters of all messages that are kept: enough to see what a device complained about. */
 const keptLength = 2048
 
-const states: ReadonlySet<string> = new Set<Report['state']>([
-  'downloading',
-  'downloaded',
-  'installing',
-  'installed',
-  'confirmed',
-  'failed',
-  'rejected',
-  'canceled',
-  'rolled-back',
-])
+const states: ReadonlySet<string> = new Set(reportStates)
 
 /**
  * Copies a device's report, its messages cut where they go on for too long.

@@ -3,18 +3,22 @@ import type { Reason } from '../errors.ts'
 import type { Installed } from '../plugin/device.ts'
 import type { AttestationResult } from '../plugin/evidence-verifier.ts'
 
+/** How far an update has come, in the words of whoever carries it out. */
+export const reportStates = [
+  'downloading',
+  'downloaded',
+  'installing',
+  'installed',
+  'confirmed',
+  'failed',
+  'rejected',
+  'canceled',
+  'rolled-back',
+] as const
+
 /** What a device says of one update. */
 export interface Report {
-  readonly state:
-    | 'downloading'
-    | 'downloaded'
-    | 'installing'
-    | 'installed'
-    | 'confirmed'
-    | 'failed'
-    | 'rejected'
-    | 'canceled'
-    | 'rolled-back'
+  readonly state: (typeof reportStates)[number]
   /** Bytes received so far. */
   readonly received?: number
   readonly code?: string

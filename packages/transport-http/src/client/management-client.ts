@@ -5,12 +5,12 @@ import {
   type Deployment,
   type Explanation,
   type FleetDevice,
+  isJsonObject,
   isOtaError,
   type NewDeployment,
   type Selector,
 } from '@reflash/core'
 import { fail } from '../http-errors.ts'
-import { isObject } from '../json-body.ts'
 import type { Call } from './http-caller.ts'
 import { type ClientTls, nodeCaller } from './node-caller.ts'
 import { refused, unreachable } from './refused.ts'
@@ -105,7 +105,7 @@ function withRemoteMessage(error: Error): Error {
 function documentOf(bytes: Uint8Array, member: string): unknown {
   try {
     const value: unknown = isUtf8(bytes) ? JSON.parse(Buffer.from(bytes).toString('utf8')) : undefined
-    if (isObject(value) && value[member] !== undefined) return value
+    if (isJsonObject(value) && value[member] !== undefined) return value
   } catch {
     // The parser's own message quotes the body.
   }

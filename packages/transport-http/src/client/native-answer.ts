@@ -1,6 +1,6 @@
-import { type Digest, isDigest, type Reason } from '@reflash/core'
+import { type Digest, isDigest, isJsonObject, type JsonObject, type Reason } from '@reflash/core'
 import { fail } from '../http-errors.ts'
-import { isObject, type JsonObject, parseObject } from '../json-body.ts'
+import { parseObject } from '../json-body.ts'
 
 /** One image of an offer, as the server tells it. */
 export interface NativeComponent {
@@ -63,7 +63,7 @@ function parsed(bytes: Uint8Array): JsonObject {
 }
 
 function readOffer(offer: unknown): NativeOffer {
-  if (!isObject(offer)) throw wrong('offer')
+  if (!isJsonObject(offer)) throw wrong('offer')
   const { mode, components } = offer
   if (mode !== 'forced' && mode !== 'optional' && mode !== 'download-only') throw wrong('offer.mode')
   if (!Array.isArray(components) || components.length === 0 || components.length > componentLimit) throw wrong('offer.components')
@@ -71,7 +71,7 @@ function readOffer(offer: unknown): NativeOffer {
 }
 
 function readComponent(component: unknown): NativeComponent {
-  if (!isObject(component)) throw wrong('offer.components')
+  if (!isJsonObject(component)) throw wrong('offer.components')
   return {
     component: text(component, 'component'),
     yields: digest(component, 'yields'),
@@ -89,7 +89,7 @@ function readReasons(because: unknown): readonly Reason[] {
   if (because === undefined) return []
   if (!Array.isArray(because)) throw wrong('because')
   return because.map((reason) => {
-    if (!isObject(reason)) throw wrong('because')
+    if (!isJsonObject(reason)) throw wrong('because')
     return { code: text(reason, 'code'), message: typeof reason.message === 'string' ? reason.message : '' }
   })
 }

@@ -1,6 +1,6 @@
-import { aborted, collect, isOtaError, type Json } from '@reflash/core'
+import { aborted, collect, isJsonObject, isOtaError, type Json } from '@reflash/core'
 import { fail } from '../http-errors.ts'
-import { isObject, parseObject } from '../json-body.ts'
+import { parseObject } from '../json-body.ts'
 import type { Answer } from './http-caller.ts'
 
 /** Bytes of an error's body that are read. */
@@ -26,7 +26,7 @@ export async function refused(answer: Answer): Promise<Error> {
 async function remoteReason(answer: Answer): Promise<Record<string, Json>> {
   try {
     const body = parseObject(await collect(answer.body, errorLimitBytes))
-    if (!isObject(body) || typeof body.code !== 'string') return {}
+    if (!isJsonObject(body) || typeof body.code !== 'string') return {}
     const message = typeof body.message === 'string' ? { remoteMessage: oneLine(body.message, 500) } : {}
     return { remoteCode: oneLine(body.code, 100), ...message }
   } catch {

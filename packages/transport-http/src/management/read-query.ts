@@ -1,6 +1,6 @@
-import type { NewDeployment, Selector } from '@reflash/core'
+import { isJsonObject, type JsonObject, type NewDeployment, type Selector } from '@reflash/core'
 import { fail } from '../http-errors.ts'
-import { described, invalid, isObject, type JsonObject, objectMember, textMember } from '../json-body.ts'
+import { described, invalid, objectMember, textMember } from '../json-body.ts'
 
 /** Devices of one page: some hundred kilobytes. */
 export const pageLimit = 500
@@ -77,7 +77,7 @@ function numberMember<K extends string>(body: JsonObject, name: K): { readonly [
 /** `{"labels": {"site": "berlin"}}`. @throws `INVALID_BODY` */
 export function readLabels(body: JsonObject): Readonly<Record<string, string>> {
   const { labels } = body
-  if (!isObject(labels) || !Object.values(labels).every((value) => typeof value === 'string'))
+  if (!isJsonObject(labels) || !Object.values(labels).every((value) => typeof value === 'string'))
     throw invalid('labels', 'an object of texts', described(labels))
   return labels as Readonly<Record<string, string>>
 }

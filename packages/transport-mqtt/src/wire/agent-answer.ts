@@ -1,8 +1,8 @@
-import type { Evidence } from '@reflash/core'
+import type { Evidence, JsonObject } from '@reflash/core'
 import { chunkLimitBytes } from './chunk.ts'
 import { encodeState, readState, type SaidState } from './device-state.ts'
 import { encodeEvidence, readEvidence } from './evidence.ts'
-import { base64, invalid, type JsonObject, list, numberOf, object, sealJson, toBase64, unsealJson, whole } from './json-message.ts'
+import { base64, invalid, list, numberOf, object, sealJson, toBase64, unsealJson, whole } from './json-message.ts'
 import { readToken } from './token.ts'
 import { encodeError, readError, type WireError } from './wire-error.ts'
 

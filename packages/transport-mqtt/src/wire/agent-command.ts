@@ -1,8 +1,8 @@
-import type { Digest } from '@reflash/core'
+import type { Digest, JsonObject } from '@reflash/core'
 import { isInstance } from '../topics.ts'
 import { chunkLimitBytes } from './chunk.ts'
 import { challengeLimitBytes } from './evidence.ts'
-import { base64, described, digest, invalid, type JsonObject, numberOf, sealJson, toBase64, unsealJson, whole } from './json-message.ts'
+import { base64, described, digest, invalid, numberOf, sealJson, toBase64, unsealJson, whole } from './json-message.ts'
 
 /** What an agent is told to do. */
 export type AgentTask =

@@ -1,19 +1,6 @@
-import type { CheckInAnswer, Digest, OfferedComponent, Reason } from '@reflash/core'
+import { type CheckInAnswer, type Digest, isJsonObject, type JsonObject, type OfferedComponent, type Reason } from '@reflash/core'
 import { challengeLimitBytes } from './evidence.ts'
-import {
-  base64,
-  described,
-  digest,
-  invalid,
-  isObject,
-  type JsonObject,
-  list,
-  object,
-  optionalText,
-  text,
-  toBase64,
-  whole,
-} from './json-message.ts'
+import { base64, described, digest, invalid, list, object, optionalText, text, toBase64, whole } from './json-message.ts'
 import { sequenceLimit } from './report.ts'
 import { encodeReasons, readReasons } from './wire-error.ts'
 
@@ -128,7 +115,7 @@ function readOffer(offer: JsonObject): MqttOffer {
 }
 
 function readComponent(from: unknown): MqttComponent {
-  if (!isObject(from)) throw invalid('offer.components', 'objects', described(from))
+  if (!isJsonObject(from)) throw invalid('offer.components', 'objects', described(from))
   const coding = optionalText(from, 'coding', 64)
   return {
     component: text(from, 'component', 64),

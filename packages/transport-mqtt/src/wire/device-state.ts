@@ -1,5 +1,5 @@
-import type { DeviceState, Installed, Json } from '@reflash/core'
-import { described, digest, invalid, type JsonObject, object, optionalText, text } from './json-message.ts'
+import type { DeviceState, Installed, Json, JsonObject } from '@reflash/core'
+import { described, digest, invalid, object, optionalText, text } from './json-message.ts'
 
 /** hawkBit's own quotas, which every dialect of reflash keeps to. */
 const attributeLimit = 100

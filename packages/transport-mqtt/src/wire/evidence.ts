@@ -1,5 +1,5 @@
-import type { Evidence } from '@reflash/core'
-import { base64, type JsonObject, text, toBase64 } from './json-message.ts'
+import type { Evidence, JsonObject } from '@reflash/core'
+import { base64, text, toBase64 } from './json-message.ts'
 
 const mediaTypeLimit = 128
 /** A DICE chain of eight certificates has ten thousand bytes. */

@@ -1,53 +1,18 @@
-import { isUtf8 } from 'node:buffer'
-import { coreError, crc32, type Digest, isDigest } from '@reflash/core'
+import { coreError, crc32, type Digest, isDigest, isJsonObject, type JsonObject, parseJsonObject } from '@reflash/core'
 import { fail } from '../mqtt-errors.ts'
 
-/** What `JSON.parse` has made of one object. */
-export type JsonObject = { readonly [key: string]: unknown }
-
-/** Levels of nesting: attributes of a device hold at most an object in a list or two. */
-const depthLimit = 8
 /** What a JSON message may have, bytes: a check-in with four certificates as evidence is 9 KB in base64. */
 export const jsonLimitBytes = 64 * 1024
 /** The largest number that a message may be known by. */
 const uint32 = 0xffff_ffff
 
-/**
- * Reads one JSON object as RFC 7493 (I-JSON) wants it: UTF-8, each member once, none named `__proto__`, at most 8 levels.
- * @throws `INVALID_MESSAGE`
- */
+/** Reads one JSON object as core does, of at most `jsonLimitBytes`. @throws `INVALID_MESSAGE` */
 export function parseJson(bytes: Uint8Array): JsonObject {
   if (bytes.length > jsonLimitBytes) throw invalid('payload', `at most ${jsonLimitBytes} bytes`, `${bytes.length}`)
-  if (!isUtf8(bytes)) throw invalid('payload', 'UTF-8', 'other bytes')
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8')
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    // The parser's own message quotes the text.
-    throw invalid('payload', 'one JSON object', 'text that is not JSON')
-  }
-  if (!isObject(value)) throw invalid('payload', 'one JSON object', 'another JSON value')
-  // The parser keeps the last of two equal members; another reader of the same bytes may keep the first.
-  if (members(value, 1) !== separators(text)) throw invalid('payload', 'each member once', 'a member twice')
-  return value
+  return parseJsonObject(bytes, refuse)
 }
 
-function members(value: unknown, depth: number): number {
-  if (typeof value !== 'object' || value === null) return 0
-  if (depth > depthLimit) throw invalid('payload', `at most ${depthLimit} levels`, 'more')
-  let count = 0
-  for (const [key, member] of Object.entries(value)) {
-    if (key === '__proto__') throw invalid('payload', 'no member __proto__', 'one')
-    count += (Array.isArray(value) ? 0 : 1) + members(member, depth + 1)
-  }
-  return count
-}
-
-/** Colons outside of texts: one for each member, where the text is known to be JSON. */
-function separators(text: string): number {
-  return text.replace(/"[^"\\]*(?:\\.[^"\\]*)*"/g, '').split(':').length - 1
-}
+const refuse = (expected: string, found: string): Error => invalid('payload', expected, found)
 
 /** @throws `TOO_LARGE` */
 export function encodeJson(value: object): Uint8Array {
@@ -84,10 +49,6 @@ export function unsealJson(bytes: Uint8Array): JsonObject {
   return parseJson(text)
 }
 
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
 /** A text member that must be there. @throws `INVALID_MESSAGE` */
 export function text(object: JsonObject, name: string, limit: number): string {
   const value = object[name]
@@ -122,7 +83,7 @@ export function digest(object: JsonObject, name: string): Digest {
 /** An object member that must be there. @throws `INVALID_MESSAGE` */
 export function object(from: JsonObject, name: string): JsonObject {
   const value = from[name]
-  if (isObject(value)) return value
+  if (isJsonObject(value)) return value
   throw invalid(name, 'an object', described(value))
 }
 

@@ -1,18 +1,8 @@
-import type { Report } from '@reflash/core'
-import { described, encodeJson, invalid, type JsonObject, list, numberOf, optionalText, parseJson, whole } from './json-message.ts'
+import { type JsonObject, type Report, reportStates } from '@reflash/core'
+import { described, encodeJson, invalid, list, numberOf, optionalText, parseJson, whole } from './json-message.ts'
 import { readToken } from './token.ts'
 
-const states: ReadonlySet<unknown> = new Set<Report['state']>([
-  'downloading',
-  'downloaded',
-  'installing',
-  'installed',
-  'confirmed',
-  'failed',
-  'rejected',
-  'canceled',
-  'rolled-back',
-])
+const states: ReadonlySet<unknown> = new Set(reportStates)
 const codeLimit = 64
 /** hawkBit's own limits. */
 const messageLimit = 50

@@ -1,4 +1,5 @@
-import { type JsonObject, optionalText } from './json-message.ts'
+import type { JsonObject } from '@reflash/core'
+import { optionalText } from './json-message.ts'
 
 /** Characters; a token of 32 random bytes has 64. */
 const tokenLimit = 1024

@@ -1,5 +1,5 @@
-import { type Fault, isOtaError, type Reason } from '@reflash/core'
-import { described, invalid, isObject, type JsonObject, list, optionalText, text } from './json-message.ts'
+import { type Fault, isJsonObject, isOtaError, type JsonObject, type Reason } from '@reflash/core'
+import { described, invalid, list, optionalText, text } from './json-message.ts'
 
 const faults: readonly Fault[] = ['rejected', 'unavailable', 'invalid', 'unsupported', 'aborted', 'internal']
 const codeLimit = 128
@@ -52,7 +52,7 @@ export function readError(from: JsonObject): WireError {
 export function readReasons(from: JsonObject): readonly Reason[] {
   if (from.because === undefined) return []
   return list(from, 'because', reasonLimit).map((reason) => {
-    if (!isObject(reason)) throw invalid('because', 'reasons', described(reason))
+    if (!isJsonObject(reason)) throw invalid('because', 'reasons', described(reason))
     return { code: text(reason, 'code', codeLimit), message: optionalText(reason, 'message', textLimit) ?? '' }
   })
 }

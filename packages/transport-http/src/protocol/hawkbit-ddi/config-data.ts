@@ -1,5 +1,6 @@
+import type { JsonObject } from '@reflash/core'
 import type { HttpRequest, HttpResponse } from '../../http-message.ts'
-import { asJson, described, invalid, type JsonObject, jsonBody, objectMember } from '../../json-body.ts'
+import { asJson, described, invalid, jsonBody, objectMember } from '../../json-body.ts'
 import { done } from './answer-json.ts'
 import type { Desk } from './hawkbit-desk.ts'
 

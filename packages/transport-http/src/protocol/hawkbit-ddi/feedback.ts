@@ -1,6 +1,6 @@
-import type { Report } from '@reflash/core'
+import type { JsonObject, Report } from '@reflash/core'
 import type { HttpRequest, HttpResponse } from '../../http-message.ts'
-import { described, invalid, type JsonObject, jsonBody, objectMember } from '../../json-body.ts'
+import { described, invalid, jsonBody, objectMember } from '../../json-body.ts'
 import { sequenceOf } from '../../names.ts'
 import { done } from './answer-json.ts'
 import type { Desk } from './hawkbit-desk.ts'

@@ -4,13 +4,14 @@ import {
   type Evidence,
   type Installed,
   isDigest,
+  type JsonObject,
   type Offer,
   type OfferedComponent,
   type Reason,
   type Representation,
 } from '@reflash/core'
 import { type HttpRequest, type HttpResponse, jsonType, textResponse } from '../../http-message.ts'
-import { asJson, described, invalid, type JsonObject, jsonBody, objectMember, textMember } from '../../json-body.ts'
+import { asJson, described, invalid, jsonBody, objectMember, textMember } from '../../json-body.ts'
 import { deviceIdOf } from '../../names.ts'
 import type { DialectContext } from '../dialect.ts'
 

@@ -1,22 +1,12 @@
-import type { Report } from '@reflash/core'
+import { type JsonObject, type Report, reportStates } from '@reflash/core'
 import type { HttpRequest, HttpResponse } from '../../http-message.ts'
-import { described, invalid, type JsonObject, jsonBody, textMember } from '../../json-body.ts'
+import { described, invalid, jsonBody, textMember } from '../../json-body.ts'
 import { deviceIdOf, sequenceOf } from '../../names.ts'
 import type { DialectContext } from '../dialect.ts'
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
-const states: ReadonlySet<unknown> = new Set<Report['state']>([
-  'downloading',
-  'downloaded',
-  'installing',
-  'installed',
-  'confirmed',
-  'failed',
-  'rejected',
-  'canceled',
-  'rolled-back',
-])
+const states: ReadonlySet<unknown> = new Set(reportStates)
 const codeLimit = 64
 /** hawkBit's own limit, so that both protocols carry the same. */
 const messageLimit = 50
