@@ -1,3 +1,4 @@
+import { crc32 } from '../../content/crc32.ts'
 import { type Fault, isOtaError, type OtaError } from '../../errors.ts'
 import { type SeededRandom, seededRandom, seedOf } from './seeded-random.ts'
 
@@ -94,6 +95,7 @@ async function runFuzz<I, R>(
   const { name, codes, limitMs = defaultLimitMs } = parser
   const counts: Record<string, number> = Object.fromEntries(Object.keys(codes).map((code) => [code, 0]))
   await expectCorpus(parser)
+  const before = printsOf(parser)
   const start = performance.now()
   const memory = peakBytes()
   let accepted = 0
@@ -121,6 +123,9 @@ async function runFuzz<I, R>(
     throw new Error(`${run}: expected bounded memory, found a peak ${Math.round(grown / 2 ** 20)} MiB higher`)
   const polluted = Object.keys(Object.prototype)
   if (polluted.length > 0) throw new Error(`${run}: expected Object.prototype to be left alone, found ${polluted.join(', ')} on it`)
+  const changed = printsOf(parser).findIndex((print, index) => print !== before[index])
+  if (changed !== -1)
+    throw new Error(`${run}: expected mutations to change copies, found that they changed input ${changed} of the corpus`)
   const missing = Object.keys(codes).filter((code) => counts[code] === 0)
   if (missing.length > 0) throw new Error(`${run}: expected every code, never found ${missing.join(', ')}; came: ${JSON.stringify(counts)}`)
   return { name, inputs, seed, accepted, codes: counts, seconds, slowestMs }
@@ -218,6 +223,23 @@ async function expectCorpus<I, R>(parser: FuzzedParser<I, R>): Promise<void> {
       { cause: why },
     )
   }
+}
+
+/** What each input is now: one that was changed makes every later input another than its number alone gives. */
+function printsOf<I, R>({ corpus, hostile = [] }: FuzzedParser<I, R>): readonly string[] {
+  return [...corpus, ...hostile].map((input) => {
+    try {
+      return JSON.stringify(input, printedValue) ?? String(input)
+    } catch {
+      // A cycle, a bigint, or deeper than the stack: whether it changes is not seen.
+      return ''
+    }
+  })
+}
+
+function printedValue(this: Record<string, unknown>, key: string, value: unknown): unknown {
+  const found = this[key]
+  return found instanceof Uint8Array ? `${found.length} ${crc32(found)}` : value
 }
 
 function broken(name: string, seed: number, number: number, input: unknown, error: unknown): Error {

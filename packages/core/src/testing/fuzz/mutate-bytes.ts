@@ -18,7 +18,7 @@ export const mutateBytes: Mutation<Uint8Array> = (bytes, random, other) => rando
 export function mutateField(offset: number, sizeBytes: 1 | 2 | 4, { bigEndian = false } = {}): Mutation<Uint8Array> {
   return (bytes, random) => {
     if (bytes.length < offset + sizeBytes) return bytes
-    const copy = bytes.slice()
+    const copy = new Uint8Array(bytes)
     let old = 0
     for (let at = 0; at < sizeBytes; at++) old = old * 256 + (copy[offset + (bigEndian ? at : sizeBytes - 1 - at)] as number)
     const near = [old + 1, old - 1, old * 2, old + 1 + random.below(64)]
@@ -41,8 +41,8 @@ const ways: readonly Mutation<Uint8Array>[] = [
       ? other
       : mutateField(random.below(bytes.length - 3), random.pick([2, 4]), { bigEndian: random.once(2) })(bytes, random, other),
   // Cut off, mostly near an end.
-  (bytes, random) => bytes.slice(0, random.once(2) ? random.below(bytes.length + 1) : Math.max(0, bytes.length - 1 - random.below(8))),
-  (bytes, random) => bytes.slice(random.once(2) ? random.below(bytes.length + 1) : 1 + random.below(4)),
+  (bytes, random) => cut(bytes, 0, random.once(2) ? random.below(bytes.length + 1) : Math.max(0, bytes.length - 1 - random.below(8))),
+  (bytes, random) => cut(bytes, random.once(2) ? random.below(bytes.length + 1) : 1 + random.below(4)),
   // Continued.
   (bytes, random) => joined(bytes, new Uint8Array(1 + random.below(random.once(16) ? 5000 : 40)).fill(random.pick(limits))),
   (bytes, _random, other) => joined(bytes, other),
@@ -72,9 +72,14 @@ function flipped(bytes: Uint8Array, random: SeededRandom): Uint8Array {
 
 function edited(bytes: Uint8Array, edit: (copy: Uint8Array) => void): Uint8Array {
   if (bytes.length === 0) return Uint8Array.of(0)
-  const copy = bytes.slice()
+  const copy = new Uint8Array(bytes)
   edit(copy)
   return copy
+}
+
+// Not `slice`: of a Buffer, which is what files are read into, it would be no copy.
+function cut(bytes: Uint8Array, from: number, to?: number): Uint8Array {
+  return new Uint8Array(bytes.subarray(from, to))
 }
 
 /** A part, short as a rule: long ones leave nothing that is worth reading. */
