@@ -1,6 +1,8 @@
+import { deepStrictEqual } from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import {
   type DiceEvidence,
+  type DiceVerifierOptions,
   decodeEvidence,
   diceErrors,
   diceEvidenceType,
@@ -9,7 +11,7 @@ import {
   readBlocks,
 } from '@reflash/attest-dice'
 import { evidenceOf, goodLayers, goodOpenDiceLayers, goodReferenceValues, issueChain, pemOf } from '@reflash/attest-dice/testing'
-import type { AttestationResult, Fault } from '@reflash/core'
+import { type AttestationResult, crc32, type Evidence, type Fault } from '@reflash/core'
 import {
   fuzzParser,
   type Mutation,
@@ -142,14 +144,14 @@ const mutateOrder: Mutation<Shown> = (shown, random, other) => {
   }
 }
 
-/** Signs every certificate again that still has something to sign. */
+/** Signs every certificate again that was changed and still has something to sign. */
 function signAgain({ from, certificates }: Shown): Shown {
-  const { parts } = chains[from] as (typeof chains)[0]
+  const { parts, certificates: good } = chains[from] as (typeof chains)[0]
   return {
     from,
     certificates: certificates.map((certificate, index) => {
       const part = parts[index]
-      if (part === undefined) return certificate
+      if (part === undefined || certificate === good[index]) return certificate
       try {
         const tbs = readDer(certificate).children[0]?.whole
         return tbs === undefined ? certificate : signCertificate(tbs, part)
@@ -160,14 +162,23 @@ function signAgain({ from, certificates }: Shown): Shown {
   }
 }
 
-const verifier = diceVerifier({
+const options: DiceVerifierOptions = {
   anchors: [tcg.root, { certificate: openDice.root, is: 'device' }],
   identities: 'first-use',
   referenceValues: goodReferenceValues,
   expectedLayers: [1, 2],
   required: [{ layer: 2 }],
-  rememberedCertificates: 0,
-})
+}
+/** Remembers the good certificates, as a server does: what is read anew is what was changed. */
+const verifier = diceVerifier(options)
+const forgetful = diceVerifier({ ...options, rememberedCertificates: 0 })
+
+/** Appraises, and for one input of 32 once more without a memory: what is remembered must change nothing. */
+async function appraise(evidence: Evidence): Promise<AttestationResult> {
+  const result = await verifier.appraise(evidence, context())
+  if (crc32(evidence.body) % 32 === 0) deepStrictEqual(await forgetful.appraise(evidence, context()), result)
+  return result
+}
 const context = () => ({ ...challenge, now, references: [], state: memoryJournal(), signal: new AbortController().signal })
 const failedOf = ({ checks }: AttestationResult): readonly string[] => [
   ...new Set(checks.filter(({ status }) => status === 'failed').map(({ name }) => name)),
@@ -209,7 +220,7 @@ const chain = fuzzParser<Shown, AttestationResult>({
   seal: signAgain,
   // The proof is by the right key over whatever leaf is shown.
   parse: ({ from, certificates }) =>
-    verifier.appraise(evidenceOf({ certificates, leafKey: (chains[from] as (typeof chains)[0]).leafKey }, challenge), context()),
+    appraise(evidenceOf({ certificates, leafKey: (chains[from] as (typeof chains)[0]).leafKey }, challenge)),
   codesOf: (result) => failedOf(result).filter((code) => Object.hasOwn(codesOfChains, code)),
   codes: codesOfChains,
   holds(result, { from, certificates }) {
@@ -244,7 +255,7 @@ const proof = fuzzParser<Uint8Array, AttestationResult>({
   corpus: [goodEvidence.body],
   hostile: [new TextEncoder().encode('{"certificates":[],"proof":{}}')],
   mutations: [mutateJsonBytes, mutateJsonBytes, mutateBytes, exchangeWord],
-  parse: (body) => verifier.appraise({ mediaType: diceEvidenceType, body }, context()),
+  parse: (body) => appraise({ mediaType: diceEvidenceType, body }),
   codesOf: (result) => failedOf(result).filter((code) => Object.hasOwn(proofCodes, code)),
   codes: {
     EVIDENCE_INVALID: 'invalid',

@@ -165,6 +165,7 @@ const [alice, bob, mallory] = ['alice', 'bob', 'mallory'].map((name) => signingK
 const claim = formatPayload({ digest: manifest.digest, dockerReference: repository })
 const elsewhere = formatPayload({ digest: manifest.digest, dockerReference: 'other.test/app' })
 const layerOf = (by: SigningKey, bytes = claim) => ({ payload: bytes, signature: by.sign(bytes) as Uint8Array, by })
+const verifier = cosignVerifier({ keys: [alice.publicKeyPem, bob.publicKeyPem], threshold: 2, identity: 'match-repository' })
 const good: Stored = { layers: [layerOf(alice), layerOf(bob)] }
 
 const changeLayer =
@@ -202,8 +203,7 @@ const storedSignatures = fuzzParser<Stored, VerificationResult>({
     const { registry, subject } = await scene()
     const listed = manifestOf(layers.map((layer) => layerJson(registry, layer)))
     await putSignatures(registry, manifest.digest, document ?? listed)
-    const keys = [alice.publicKeyPem, bob.publicKeyPem]
-    return cosignVerifier({ keys, threshold: 2, identity: 'match-repository' }).verify(subject, contextOf(registry))
+    return verifier.verify(subject, contextOf(registry))
   },
   codesOf: ({ checks }) => checks.filter(isFailed).map(({ name }) => name),
   codes: Object.fromEntries(
