@@ -1,8 +1,7 @@
 import { describe, test } from 'vitest'
 import { parsers } from './parsers.ts'
 
-/** An input is a file that is written, opened and used. */
-const inputs = 50_000 * Number(process.env.REFLASH_SOAK ?? '1')
+const inputs = 1_000_000 * Number(process.env.REFLASH_SOAK ?? '1')
 
 describe('mutations of valid input', () => {
   test.for(parsers.map((parser) => [parser.name, parser] as const))('of %s', async ([, parser], { task }) => {

@@ -88,7 +88,7 @@ function refusalOf(
 }
 
 function isOf(certificate: X509Certificate, { issuer, serial, keyId }: SignerInfo): boolean {
-  const parsed = readCertificate(certificate.raw)
+  const parsed = namesOf(certificate)
   if (keyId !== undefined) return parsed.keyId === keyId
   return parsed.serial === serial && issuer !== undefined && Buffer.compare(parsed.issuer, issuer) === 0
 }
@@ -207,8 +207,24 @@ function attributesOf(block: AsnType): SignerInfo['attributes'] {
   return { der, contentType: oid(found.get(contentTypeAttribute)), messageDigest: contentOf(digest) }
 }
 
+/** By what a signer names its certificate. */
+interface CertificateNames {
+  readonly issuer: Uint8Array
+  readonly serial: string
+  readonly keyId: string | undefined
+}
+
+/** Those that are trusted are asked for with every signature, and read once. */
+const namesRead = new WeakMap<X509Certificate, CertificateNames>()
+
+function namesOf(certificate: X509Certificate): CertificateNames {
+  const names = namesRead.get(certificate) ?? readCertificate(certificate.raw)
+  namesRead.set(certificate, names)
+  return names
+}
+
 /** Issuer (DER), serial number and subject key identifier of a certificate. RFC 5280, 4.1. */
-function readCertificate(raw: Uint8Array): { readonly issuer: Uint8Array; readonly serial: string; readonly keyId: string | undefined } {
+function readCertificate(raw: Uint8Array): CertificateNames {
   const fields = items(items(decode(raw), 'Certificate')[0], 'TBSCertificate')
   const start = fields[0] !== undefined && isTagged(fields[0], 0) ? 1 : 0
   const [serial, issuer] = [fields[start], fields[start + 2]]
@@ -227,7 +243,8 @@ function readCertificate(raw: Uint8Array): { readonly issuer: Uint8Array; readon
 function decode(bytes: Uint8Array): AsnType {
   let found: ReturnType<typeof fromBER> | undefined
   try {
-    found = fromBER(bytes)
+    // Left alone, the decoder tries every string of bytes for values within it: none of them is asked for.
+    found = fromBER(bytes, { parseEmbedded: false })
   } catch {
     // The decoder recurses: what nests thousands of times ends its stack.
   }

@@ -34,7 +34,8 @@ function sealed(swu: Uint8Array): Uint8Array {
 
 const archive = fuzzParser<Uint8Array, unknown>({
   name: 'archive (cpio)',
-  corpus: [signed, packCpio([...members, { name: 'empty', bytes: new Uint8Array(0) }])],
+  corpus: [signed, ...[0, 1, 2, 3, 4, 5].map((sizeBytes) => packCpio([...members, { name: 'other', bytes: new Uint8Array(sizeBytes) }]))],
+  // One that costs what a hundred others do: few inputs begin with it.
   hostile: [packCpio(Array.from({ length: 300 }, (_, index) => ({ name: `m${index}`, bytes: new Uint8Array(0) })))],
   mutations: [mutateBytes, mutateBytes, (bytes, random) => bytes.slice(0, random.below(bytes.length + 1))],
   seal: sealed,
@@ -68,9 +69,14 @@ const words = [
   '@include',
 ]
 
+const spellings = [
+  'software = { version = "1"; images: ( { filename = "x"; sha256 = "00"; } ); }',
+  'a : { b : { c : ( ( 1, -2 ), [ true, False ], "d" ) } }\n',
+  '# c\n*name-1_ = "\\x41\\n\\"" "b";\n/* d */ e = 0xFFL, f = .5E-1 // g',
+]
 const config = fuzzParser<string, unknown>({
   name: 'description as libconfig',
-  corpus: [described, 'a = 1L; b : [1, 2.5e3, 0xFF]; c = ( "x" "y", { d = true; } ); /* e */ // f\n# g\n'],
+  corpus: [described, ...spellings, 'a = 1L; b : [1, 2.5e3, 0xFF]; c = ( "x" "y", { d = true; } ); /* e */ // f\n# g\n'],
   hostile: [`a = ${'('.repeat(2000)}`, `a = "${'\\'.repeat(20_000)}`, `a = "${'x'.repeat(20_000)}"`, `/*${'*'.repeat(20_000)}`],
   mutations: [mutateText(words), mutateText(words)],
   parse: parseConfig,

@@ -124,8 +124,7 @@ async function runFuzz<I, R>(
   const polluted = Object.keys(Object.prototype)
   if (polluted.length > 0) throw new Error(`${run}: expected Object.prototype to be left alone, found ${polluted.join(', ')} on it`)
   const changed = printsOf(parser).findIndex((print, index) => print !== before[index])
-  if (changed !== -1)
-    throw new Error(`${run}: expected mutations to change copies, found that they changed input ${changed} of the corpus`)
+  if (changed !== -1) throw new Error(`${run}: expected mutations to change copies, found that they changed input ${changed} of the corpus`)
   const missing = Object.keys(codes).filter((code) => counts[code] === 0)
   if (missing.length > 0) throw new Error(`${run}: expected every code, never found ${missing.join(', ')}; came: ${JSON.stringify(counts)}`)
   return { name, inputs, seed, accepted, codes: counts, seconds, slowestMs }
