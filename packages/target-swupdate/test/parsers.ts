@@ -3,7 +3,7 @@ import { fuzzParser, mutateBytes, mutateJson, mutateText, type ParserFuzz } from
 import { readCpio } from '../src/cpio.ts'
 import { parseConfig, parseSwDescription } from '../src/index.ts'
 import { type InspectedSwu, inspectSwu } from '../src/inspect-swu.ts'
-import { readSigners } from '../src/signers.ts'
+import { expectSigned, readSigners } from '../src/signers.ts'
 import { parsePlan, planUpdate } from '../src/swupdate-plan.ts'
 import { buildSwu, describeSwu, packCpio, testSigner } from '../src/testing/index.ts'
 
@@ -95,18 +95,11 @@ const description = fuzzParser<string, unknown>({
 })
 
 const content = utf8(described)
-const withSignature = (signature: Uint8Array): Uint8Array =>
-  packCpio([
-    { name: 'sw-description', bytes: content },
-    { name: 'sw-description.sig', bytes: signature },
-    { name: 'image.bin', bytes: options.image },
-  ])
-
 const signature = fuzzParser<Uint8Array, unknown>({
   name: 'signature (CMS) of an update',
   corpus: [sign(content)],
   mutations: [mutateBytes],
-  parse: (bytes) => inspectSwu(streamOf(withSignature(bytes)), { signers, now, signal }),
+  parse: (bytes) => expectSigned(content, bytes, signers, now),
   codes: { SWU_SIGNATURE_INVALID: 'rejected' },
 })
 
@@ -128,7 +121,8 @@ const update = fuzzParser<Uint8Array, InspectedSwu>({
       }),
     ),
   ],
-  mutations: [mutateBytes, (bytes) => bytes],
+  // Some stay as they are: a hostile one is refused for what it is.
+  mutations: [mutateBytes, mutateBytes, mutateBytes, mutateBytes, (bytes) => bytes],
   seal: sealed,
   parse: (bytes) => inspectSwu(streamOf(bytes), { signers, now, signal }),
   codes: {
