@@ -39,13 +39,33 @@ export const coreErrors = {
   },
   SIZE_MISMATCH: {
     fault: 'rejected',
-    means: 'Content is shorter or longer than its descriptor says.',
-    next: 'Nothing was used. Look for a broken or hostile registry or proxy.',
+    means: 'Content has the right digest and another size than is said of it, or was read or read back with another size.',
+    next: 'Nothing was used. Look at what names this size: a descriptor, or whoever answers for the registry or the device.',
+  },
+  TRUNCATED: {
+    fault: 'rejected',
+    means: 'Content ends before the size that its descriptor names.',
+    next: 'Nothing was used. Look for a broken or hostile registry or proxy, or for a disk that was full.',
+  },
+  TRAILING_BYTES: {
+    fault: 'rejected',
+    means: 'Content goes on past the size that its descriptor names: something was appended, or it does not end.',
+    next: 'Nothing was used. Look for a hostile registry or proxy.',
   },
   TOO_LARGE: {
     fault: 'invalid',
     means: 'Input is larger than its limit.',
     next: 'The message names the limit and the option that sets it.',
+  },
+  MANIFEST_TOO_LARGE: {
+    fault: 'invalid',
+    means: 'A manifest, an index or a signature is larger than the 4 MiB that are read of one, or does not end.',
+    next: 'The limit is fixed. Look for a hostile registry, or for an artifact of another kind.',
+  },
+  TOO_MANY_TAGS: {
+    fault: 'invalid',
+    means: 'A list of tags has more entries, pages or bytes than are read of one, or does not end.',
+    next: 'Remove old tags, or raise the limit where the message names its option; where there are not so many, look for a hostile registry.',
   },
   JOURNAL_CONFLICT: {
     fault: 'unavailable',

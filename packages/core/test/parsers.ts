@@ -140,7 +140,7 @@ const overlong: Mutation<Uint8Array> = (bytes, random) => {
   return long
 }
 
-const documentCodes = { TOO_LARGE: 'invalid', INVALID_MANIFEST: 'invalid', INVALID_DESCRIPTOR: 'invalid' } as const
+const documentCodes = { MANIFEST_TOO_LARGE: 'invalid', INVALID_MANIFEST: 'invalid', INVALID_DESCRIPTOR: 'invalid' } as const
 const documentMutations = [mutateJsonBytes, mutateJsonBytes, mutateJsonBytes, mutateJsonBytes, mutateBytes, overlong]
 
 const manifest = fuzzParser<Uint8Array, ImageManifest>({

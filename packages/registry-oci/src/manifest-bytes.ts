@@ -18,7 +18,7 @@ export type ManifestDocument = ImageManifest | ImageIndex
 
 /**
  * Reads a manifest that is about to be stored, and checks it whole.
- * @throws `SIZE_MISMATCH`, `DIGEST_MISMATCH`, `TOO_LARGE`, `INVALID_MANIFEST`
+ * @throws `TRUNCATED`, `TRAILING_BYTES`, `DIGEST_MISMATCH`, `MANIFEST_TOO_LARGE`, `INVALID_MANIFEST`
  */
 export async function checkedManifest(
   descriptor: Descriptor,
@@ -27,7 +27,7 @@ export async function checkedManifest(
 ): Promise<{ readonly bytes: Uint8Array; readonly document: ManifestDocument }> {
   if (descriptor.size > manifestLimitBytes) {
     throw coreError(
-      'TOO_LARGE',
+      'MANIFEST_TOO_LARGE',
       `${descriptor.digest}: expected a manifest of at most ${manifestLimitBytes} bytes, found ${descriptor.size}`,
     )
   }

@@ -140,7 +140,7 @@ const changeRefusal: Mutation<Refusal> = (refusal, random, other) => ({
 const refusal = fuzzParser<Refusal, void>({
   name: 'error document of a registry',
   corpus: [],
-  hostile: refusalBodies.flatMap((body) => [401, 404, 429].map((status) => ({ status, retryAfter: '120', body }))),
+  hostile: refusalBodies.flatMap((body) => [401, 404, 429, 503].map((status) => ({ status, retryAfter: '120', body }))),
   mutations: [changeRefusal],
   parse: async ({ status, retryAfter, body }) => {
     const headers = { 'retry-after': retryAfter, date: 'Sat, 21 Nov 2026 09:00:00 GMT' }
@@ -153,6 +153,7 @@ const refusal = fuzzParser<Refusal, void>({
     REGISTRY_DENIED: 'rejected',
     NOT_FOUND: 'invalid',
     REGISTRY_UNAVAILABLE: 'unavailable',
+    REGISTRY_BUSY: 'unavailable',
     REGISTRY_REFUSED: 'invalid',
     REGISTRY_PROTOCOL: 'invalid',
   },

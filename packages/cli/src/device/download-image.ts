@@ -16,7 +16,7 @@ export interface Download {
 
 /**
  * Fills the slot with an image, going on where an earlier run has stopped. Nothing is checked here: `activate` reads back what lies in flash.
- * @throws `SIZE_MISMATCH` where the server sends too much, `DOWNLOAD_CUT` where it sends too little, what the server and the port throw
+ * @throws `TRAILING_BYTES` where the server sends too much, `DOWNLOAD_CUT` where it sends too little, what the server and the port throw
  */
 export async function downloadImage({ port, image, open, onBegin, onProgress, context }: Download): Promise<void> {
   const { offset } = await port.begin(image, context)
@@ -25,7 +25,7 @@ export async function downloadImage({ port, image, open, onBegin, onProgress, co
   let at = offset
   for await (const chunk of await open(offset)) {
     if (at + chunk.length > image.size) {
-      throw coreError('SIZE_MISMATCH', `${image.digest}: expected ${image.size} bytes, found at least ${at + chunk.length}`)
+      throw coreError('TRAILING_BYTES', `${image.digest}: expected ${image.size} bytes, found at least ${at + chunk.length}`)
     }
     for (let from = 0; from < chunk.length; from += port.maxChunkBytes) {
       const part = chunk.subarray(from, from + port.maxChunkBytes)

@@ -107,7 +107,7 @@ describe('a download', () => {
     const bench = agentBench()
     bench.offer(one)
     bench.override.download = async () => streamOf(new Uint8Array(one.image.length + 1))
-    expect(await bench.run()).toMatchObject({ is: 'failed', because: [{ code: 'SIZE_MISMATCH' }] })
+    expect(await bench.run()).toMatchObject({ is: 'failed', because: [{ code: 'TRAILING_BYTES' }] })
   })
 
   it('is refused before its first byte where the slot is too small', async () => {

@@ -148,7 +148,7 @@ async function listed(registry: Registry, repository: string, signal: AbortSigna
     count += 1
     if (typeof tag === 'string' && tag.length <= tagLength) tags.push(tag)
     if (count > tagLimit)
-      throw fail('TOO_LARGE', `${repository}: expected at most ${tagLimit} tags, found more; the limit is fixed: remove old tags`)
+      throw fail('TOO_MANY_TAGS', `${repository}: expected at most ${tagLimit} tags, found more; the limit is fixed: remove old tags`)
   }
   return tags
 }

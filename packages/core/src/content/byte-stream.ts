@@ -1,4 +1,5 @@
 import { fail } from '../core-errors.ts'
+import type { OtaError } from '../errors.ts'
 
 /**
  * Bytes between all parts: any async iterable of chunks; memory never grows with the content. A chunk stays as it is once it was given: what
@@ -13,14 +14,19 @@ export async function* streamOf(bytes: Uint8Array, chunkBytes = 65_536): ByteStr
 
 /**
  * Reads a whole stream into memory.
- * @throws `TOO_LARGE` as soon as more than `limitBytes` came; the source is closed.
+ * @throws `TOO_LARGE`, or what `tooLarge` makes, as soon as more than `limitBytes` came; the source is closed.
  */
-export async function collect(stream: ByteStream, limitBytes: number, what = 'content'): Promise<Uint8Array> {
+export async function collect(
+  stream: ByteStream,
+  limitBytes: number,
+  what = 'content',
+  tooLarge = (message: string): OtaError => fail('TOO_LARGE', message, { details: { limitBytes } }),
+): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let size = 0
   for await (const chunk of stream) {
     size += chunk.length
-    if (size > limitBytes) throw fail('TOO_LARGE', `${what}: expected at most ${limitBytes} bytes, found more`, { details: { limitBytes } })
+    if (size > limitBytes) throw tooLarge(`${what}: expected at most ${limitBytes} bytes, found more`)
     chunks.push(chunk)
   }
   return chunks.length === 1 ? (chunks[0] as Uint8Array) : concat(chunks, size)

@@ -34,7 +34,7 @@ type Result = IteratorResult<Uint8Array, undefined>
 /**
  * Passes a stream on while its size, digest and CRC-32 are taken in one pass. The last chunk is passed on only after the whole has proven
  * right and the source has ended, so that nobody ever sees complete content which is not what its descriptor claims.
- * @throws `SIZE_MISMATCH` at the first byte too many, or at the end where some are missing; `DIGEST_MISMATCH`; `ABORTED`;
+ * @throws `TRAILING_BYTES` at the first byte too many, `TRUNCATED` at the end where some are missing; `DIGEST_MISMATCH`; `ABORTED`;
  * `INVALID_DESCRIPTOR`, `INVALID_DIGEST` at once; what the source throws. The source is closed in every case.
  */
 export function checked(stream: ByteStream, descriptor: Claim, options: CheckedOptions = {}): ByteStream {
@@ -105,7 +105,7 @@ class Pass implements AsyncIterator<Uint8Array, undefined> {
     // A string has a length too, of characters.
     if (!(chunk instanceof Uint8Array)) throw fail('BROKEN_PLUGIN', `expected chunks of type Uint8Array, found ${typeof chunk}`)
     const size = this.#size + chunk.length
-    if (size > this.#claim.size) throw this.#wrongSize(`at least ${size}`)
+    if (size > this.#claim.size) throw this.#wrongSize('TRAILING_BYTES', `at least ${size}`)
     this.#hash.update(chunk)
     this.#crc = crc32(chunk, this.#crc)
     this.#options.copyTo?.set(chunk, this.#size)
@@ -119,7 +119,7 @@ class Pass implements AsyncIterator<Uint8Array, undefined> {
 
   #finish(): Result {
     const { size, digest } = this.#claim
-    if (this.#size < size) throw this.#wrongSize(`the end after ${this.#size}`)
+    if (this.#size < size) throw this.#wrongSize('TRUNCATED', `the end after ${this.#size}`)
     const found: Digest = `${digestAlgorithm(digest)}:${this.#hash.digest('hex')}`
     if (found !== digest) {
       throw fail('DIGEST_MISMATCH', `expected ${digest}, found ${found}; nothing was used`, { details: { expected: digest, found } })
@@ -130,9 +130,9 @@ class Pass implements AsyncIterator<Uint8Array, undefined> {
     return this.#last === undefined ? end : { done: false, value: this.#last }
   }
 
-  #wrongSize(found: string): Error {
+  #wrongSize(code: 'TRUNCATED' | 'TRAILING_BYTES', found: string): Error {
     const { digest, size } = this.#claim
-    return fail('SIZE_MISMATCH', `${digest}: expected ${size} bytes, found ${found}; nothing was used`, {
+    return fail(code, `${digest}: expected ${size} bytes, found ${found}; nothing was used`, {
       details: { digest, expected: size },
     })
   }

@@ -41,7 +41,7 @@ export function manifestKind(mediaType: string): 'manifest' | 'index' | undefine
 
 /**
  * Reads an OCI image manifest or a Docker v2 manifest from bytes whose digest was checked. `mediaType` is what they were served under.
- * @throws `TOO_LARGE`, `INVALID_MANIFEST`, `INVALID_DESCRIPTOR`
+ * @throws `MANIFEST_TOO_LARGE`, `INVALID_MANIFEST`, `INVALID_DESCRIPTOR`
  */
 export function parseManifest(bytes: Uint8Array, mediaType?: string): ImageManifest {
   const document = documentOf(bytes)
@@ -59,7 +59,7 @@ export function parseManifest(bytes: Uint8Array, mediaType?: string): ImageManif
 
 /**
  * Reads an OCI image index or a Docker manifest list from bytes whose digest was checked. `mediaType` is what they were served under.
- * @throws `TOO_LARGE`, `INVALID_MANIFEST`, `INVALID_DESCRIPTOR`
+ * @throws `MANIFEST_TOO_LARGE`, `INVALID_MANIFEST`, `INVALID_DESCRIPTOR`
  */
 export function parseIndex(bytes: Uint8Array, mediaType?: string): ImageIndex {
   const document = documentOf(bytes)
@@ -98,7 +98,7 @@ export function parseDescriptor(json: unknown, where = 'descriptor'): Descriptor
 
 function documentOf(bytes: Uint8Array): Fields {
   if (bytes.length > manifestLimitBytes) {
-    throw fail('TOO_LARGE', `manifest: expected at most ${manifestLimitBytes} bytes, found ${bytes.length}; the limit is fixed`)
+    throw fail('MANIFEST_TOO_LARGE', `manifest: expected at most ${manifestLimitBytes} bytes, found ${bytes.length}; the limit is fixed`)
   }
   let document: unknown
   try {

@@ -35,7 +35,7 @@ export interface Cache extends Plugin<'cache'> {
    * Holds the content of `descriptor`, opening the source only where it is not held yet; concurrent calls share one download, which
    * survives the abort of its first caller: `open` must end with the signal that it is given, which fires when the last caller has left,
    * and not with its caller's own. The image's descriptor is the one that was passed.
-   * @throws `DIGEST_MISMATCH`, `SIZE_MISMATCH` (rejected), `CACHE_FULL`, `CACHE_UNAVAILABLE` (unavailable), `ABORTED`; what `open` throws
+   * @throws `DIGEST_MISMATCH`, `TRUNCATED`, `TRAILING_BYTES`, `SIZE_MISMATCH` (rejected), `CACHE_FULL`, `CACHE_UNAVAILABLE` (unavailable), `ABORTED`; what `open` throws
    */
   hold(
     descriptor: Descriptor,

@@ -70,11 +70,11 @@ export function inChannel(version: string, channel: string): boolean {
 /**
  * The tags that name a version of this channel, highest first. Of several tags for one version the plainest stands for it: `1.2.3`, else
  * `v1.2.3`, else `V1.2.3`. Versions of equal precedence that differ in build metadata all stay, in descending code unit order, marked.
- * @throws `TOO_LARGE` where there are more tags than a history has: which of them are the newest cannot be told from a part.
+ * @throws `TOO_MANY_TAGS` where there are more tags than a history has: which of them are the newest cannot be told from a part.
  */
 export function eligibleTags(tags: readonly string[], { channel }: { readonly channel: string }): readonly EligibleTag[] {
   if (tags.length > tagLimit)
-    throw fail('TOO_LARGE', `expected at most ${tagLimit} tags, found ${tags.length}; the limit is fixed: remove old tags`)
+    throw fail('TOO_MANY_TAGS', `expected at most ${tagLimit} tags, found ${tags.length}; the limit is fixed: remove old tags`)
   const byVersion = new Map<string, { readonly tag: string; readonly version: string; readonly parsed: SemVer }>()
   for (const tag of tags) {
     const version = parseTag(tag)

@@ -6,7 +6,7 @@ import type { Held, ReleaseDeps, Verified } from './release-line.ts'
 
 /**
  * Brings every image of a verified release to rest, whole and checked, before anything reads it.
- * @throws `TOO_LARGE` (invalid), `SIZE_MISMATCH`, `DIGEST_MISMATCH` (rejected), `FORGED_PROOF`, and what registry and cache throw
+ * @throws `TOO_LARGE` (invalid), `TRUNCATED`, `TRAILING_BYTES`, `DIGEST_MISMATCH` (rejected), `FORGED_PROOF`, and what registry and cache throw
  */
 export async function fetch(verified: Verified, deps: ReleaseDeps, context: RunContext): Promise<Held> {
   demand('verify', verified)

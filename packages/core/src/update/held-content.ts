@@ -28,12 +28,12 @@ export async function hold(repository: string, descriptor: Descriptor, deps: Dep
 /**
  * The bytes of a manifest, an index or a signature: small by rule. They are checked once more as they leave the cache, because everything
  * that is believed of a release is read from them.
- * @throws `TOO_LARGE` before a byte of it is asked for; `SIZE_MISMATCH`, `DIGEST_MISMATCH`
+ * @throws `MANIFEST_TOO_LARGE` before a byte of it is asked for; `TRUNCATED`, `TRAILING_BYTES`, `DIGEST_MISMATCH`
  */
 export async function smallContent(repository: string, descriptor: Descriptor, deps: Deps, context: RunContext): Promise<Uint8Array> {
   if (!(descriptor.size <= manifestLimitBytes)) {
     throw fail(
-      'TOO_LARGE',
+      'MANIFEST_TOO_LARGE',
       `${descriptor.mediaType} ${descriptor.digest}: expected at most ${manifestLimitBytes} bytes, found ${descriptor.size}; the limit is fixed`,
     )
   }

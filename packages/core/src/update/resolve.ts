@@ -13,8 +13,9 @@ import type { PinnedImage, ReleaseDeps, Resolved } from './release-line.ts'
 /**
  * Pins a reference, the manifest for the first of `platforms` that the artifact has, and its image, all by digest.
  * OCI image spec, manifest.md and image-index.md.
- * @throws `INVALID_REFERENCE`, `INVALID_DESCRIPTOR`, `INVALID_MANIFEST`, `TOO_LARGE`, `PLATFORM_NOT_FOUND`, `PLATFORM_AMBIGUOUS` (invalid),
- * `COMPONENTS_UNSUPPORTED` (unsupported), `DIGEST_MISMATCH`, `SIZE_MISMATCH` (rejected), and what registry and cache throw
+ * @throws `INVALID_REFERENCE`, `INVALID_DESCRIPTOR`, `INVALID_MANIFEST`, `MANIFEST_TOO_LARGE`, `PLATFORM_NOT_FOUND`, `PLATFORM_AMBIGUOUS`
+ * (invalid), `COMPONENTS_UNSUPPORTED` (unsupported), `DIGEST_MISMATCH`, `TRUNCATED`, `TRAILING_BYTES` (rejected), and what registry and cache
+ * throw
  */
 export async function resolve(
   reference: string,

@@ -53,7 +53,7 @@ function contentFor({ name }: SignatureVerifier, deps: ReleaseDeps, context: Run
     // Before a signature has passed, nobody makes this server read more than a manifest, or push what it needs out of its cache.
     if (!(descriptor.size <= manifestLimitBytes)) {
       throw fail(
-        'TOO_LARGE',
+        'MANIFEST_TOO_LARGE',
         `verifier ${name}: expected at most ${manifestLimitBytes} bytes, found ${quoted(descriptor.size)}; the limit is fixed`,
       )
     }

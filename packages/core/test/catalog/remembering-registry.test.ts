@@ -64,7 +64,7 @@ describe('what is remembered', () => {
     const [target] = options.targets
     if (target === undefined) throw new Error('the fixture has a target')
     const pin = async () => compose(options).catalog.pinned(reference, [], target, signal)
-    await expect(pin()).rejects.toMatchObject({ code: 'SIZE_MISMATCH' })
+    await expect(pin()).rejects.toMatchObject({ code: 'TRUNCATED' })
     lies = false
     expect((await pin()).held.verified.version).toBe('1.1.0')
     from.registry.setOnline(false)

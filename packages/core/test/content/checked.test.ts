@@ -65,20 +65,20 @@ describe('checked', () => {
   it('refuses the first byte too many, closes the source, and never passes the last chunk on', async () => {
     const { seen, stream } = watched([content.subarray(0, 500), content.subarray(500), Uint8Array.of(0), content])
     const { got, error } = await read(checked(stream, claimOf(content)))
-    expect(error).toMatchObject({ code: 'SIZE_MISMATCH', fault: 'rejected' })
+    expect(error).toMatchObject({ code: 'TRAILING_BYTES', fault: 'rejected' })
     expect(got).toEqual([content.subarray(0, 500)])
     expect(seen).toEqual({ given: 3, closed: true })
   })
 
   it('refuses a chunk that is longer than the whole before it is hashed', async () => {
     const { seen, stream } = watched([new Uint8Array(1001), content])
-    expect((await read(checked(stream, claimOf(content)))).error).toMatchObject({ code: 'SIZE_MISMATCH' })
+    expect((await read(checked(stream, claimOf(content)))).error).toMatchObject({ code: 'TRAILING_BYTES' })
     expect(seen).toEqual({ given: 1, closed: true })
   })
 
   it('refuses content that ends early', async () => {
     const { got, error } = await read(checked(streamOf(content.subarray(0, 999), 333), claimOf(content)))
-    expect(error).toMatchObject({ code: 'SIZE_MISMATCH', fault: 'rejected' })
+    expect(error).toMatchObject({ code: 'TRUNCATED', fault: 'rejected' })
     expect(got.reduce((sum, { length }) => sum + length, 0)).toBe(999)
   })
 
@@ -114,7 +114,7 @@ describe('checked', () => {
   it('does not take a source that was already read for empty content', async () => {
     const stream = checked(streamOf(content), claimOf(content))
     await collect(stream, 1000)
-    expect((await read(stream)).error).toMatchObject({ code: 'SIZE_MISMATCH' })
+    expect((await read(stream)).error).toMatchObject({ code: 'TRUNCATED' })
   })
 
   it('leaves a source that hangs as soon as its signal fires', async () => {

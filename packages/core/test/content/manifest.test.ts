@@ -119,7 +119,7 @@ describe('both parsers', () => {
 
   it('refuse more bytes than their limit before they are parsed', () => {
     for (const parse of [parseManifest, parseIndex]) {
-      expect(() => parse(new Uint8Array(manifestLimitBytes + 1))).toThrow(invalid('TOO_LARGE'))
+      expect(() => parse(new Uint8Array(manifestLimitBytes + 1))).toThrow(invalid('MANIFEST_TOO_LARGE'))
     }
   })
 

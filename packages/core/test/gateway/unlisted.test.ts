@@ -21,7 +21,7 @@ const hostile: readonly (readonly [code: string, fault: Fault])[] = [
   ['UNSAFE_REDIRECT', 'rejected'],
   ['REGISTRY_DENIED', 'rejected'],
   ['REGISTRY_PROTOCOL', 'invalid'],
-  ['TOO_LARGE', 'invalid'],
+  ['TOO_MANY_TAGS', 'invalid'],
 ]
 
 describe('a registry whose list of versions is of no use', () => {

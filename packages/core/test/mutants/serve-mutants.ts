@@ -122,7 +122,7 @@ export const imageMutants: readonly Mutant[] = [
         sent += bytes.length
         if (bytes.length > 0) yield bytes
       }
-      if (sent < size) throw coreError('SIZE_MISMATCH', `expected ${size} bytes, found ${sent}`)
+      if (sent < size) throw coreError('TRUNCATED', `expected ${size} bytes, found ${sent}`)
     },
   }),
   serviceMutant('serve/image-left', 'keeps a source open whose reader has left', { drop: () => undefined }),

@@ -146,10 +146,10 @@ const forgeries: readonly Mutant[] = [
   }),
   habit('lying-descriptors', 'takes a signature for good that is too large to be read', {
     content: async (repository, descriptor, limitBytes, context) => {
-      if (descriptor.size > limitBytes) throw coreError('TOO_LARGE', 'expected less, found more')
+      if (descriptor.size > limitBytes) throw coreError('MANIFEST_TOO_LARGE', 'expected less, found more')
       return rightHabits.content(repository, descriptor, limitBytes, context)
     },
-    unread: (error) => (error.code === 'TOO_LARGE' ? 'good' : rightHabits.unread(error)),
+    unread: (error) => (error.code === 'MANIFEST_TOO_LARGE' ? 'good' : rightHabits.unread(error)),
   }),
   habit('forgeries', 'does not read what was signed, only for whom', {
     texts: ({ digest }) => [saidOf(digest), revocationOf(digest)],

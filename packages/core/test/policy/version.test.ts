@@ -285,7 +285,7 @@ describe('eligibleTags', () => {
 
   it('refuses a flood of tags, and bears as many as it allows', () => {
     const tags = Array.from({ length: tagLimit + 1 }, (_, index) => `junk-${index}`)
-    expect(() => eligibleTags(tags, { channel: 'stable' })).toThrow(expect.objectContaining({ code: 'TOO_LARGE' }))
+    expect(() => eligibleTags(tags, { channel: 'stable' })).toThrow(expect.objectContaining({ code: 'TOO_MANY_TAGS' }))
     expect(eligibleTags([...tags.slice(0, tagLimit - 1), '1.0.0'], { channel: 'stable' })).toEqual([{ tag: '1.0.0', version: '1.0.0' }])
   })
 

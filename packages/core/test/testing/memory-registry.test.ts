@@ -104,7 +104,7 @@ describe('memoryRegistry', () => {
       code: 'NOT_FOUND',
     })
     await expect(registry.push('r/fw', layer, () => streamOf(bytes('blub')))).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' })
-    await expect(registry.push('r/fw', layer, () => streamOf(bytes('blobs')))).rejects.toMatchObject({ code: 'SIZE_MISMATCH' })
+    await expect(registry.push('r/fw', layer, () => streamOf(bytes('blobs')))).rejects.toMatchObject({ code: 'TRAILING_BYTES' })
     await registry.push('r/fw', layer, () => streamOf(blob))
     await registry.push('r/fw', described(mediaTypes.manifest, manifest), () => streamOf(manifest))
     expect(await registry.resolve(`r/fw@${digestOf(manifest)}`)).toMatchObject({ size: manifest.length })

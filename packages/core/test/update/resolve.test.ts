@@ -58,7 +58,10 @@ describe('resolve', () => {
       await expect(resolve(reference, [], answering(answer), contextOf(from))).rejects.toMatchObject({ code: 'INVALID_DESCRIPTOR' })
     }
     const huge = { ...manifest, size: 4 * 1024 * 1024 + 1 }
-    await expect(resolve(reference, [], answering(huge), contextOf(from))).rejects.toMatchObject({ code: 'TOO_LARGE', fault: 'invalid' })
+    await expect(resolve(reference, [], answering(huge), contextOf(from))).rejects.toMatchObject({
+      code: 'MANIFEST_TOO_LARGE',
+      fault: 'invalid',
+    })
   })
 
   test('believes no cache: a manifest that does not have its digest is refused', async () => {

@@ -188,7 +188,7 @@ describe('a signature verifier', () => {
     }
     const deps = depsOf(from, { verifiers: [reader] })
     await verify(await resolve(`${repository}:1.1.0`, [], deps, contextOf(from)), deps, contextOf(from))
-    expect(read).toEqual(['ature', 'TOO_LARGE'])
+    expect(read).toEqual(['ature', 'MANIFEST_TOO_LARGE'])
   })
 
   test('keeps its memory apart from every other plugin, whatever their names are', async () => {

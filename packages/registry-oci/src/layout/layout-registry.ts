@@ -90,7 +90,7 @@ function plain({ mediaType, digest, size }: Descriptor): Descriptor {
   return { mediaType, digest, size }
 }
 
-/** @throws `NOT_FOUND`, `INVALID_RANGE`, `SIZE_MISMATCH`, `DIGEST_MISMATCH`, `MEDIA_TYPE_MISMATCH` */
+/** @throws `NOT_FOUND`, `INVALID_RANGE`, `TRUNCATED`, `TRAILING_BYTES`, `DIGEST_MISMATCH`, `MEDIA_TYPE_MISMATCH` */
 export async function fetchFromLayout(
   repository: string,
   descriptor: Descriptor,
@@ -104,7 +104,7 @@ export async function fetchFromLayout(
   const path = blobPath(directoryOf(repository), digest)
   const found = await onFiles(path, () => stat(path))
   if (!found.isFile()) throw coreError('NOT_FOUND', `${path}: expected a file, found something else`)
-  if (found.size !== size) throw wrongSize(path, size, `${found.size}`)
+  if (found.size !== size) throw wrongSize(path, size, found.size)
   if (manifestKind(mediaType) !== undefined) {
     const { bytes } = await checkedManifest(descriptor, () => mapped(path, fileBytes(path)), signal)
     checkStatedType(bytes, mediaType, path)
@@ -163,7 +163,7 @@ export async function* referrersInLayout(
     const document = await readable(repository, descriptor, signal)
     if (document?.subject?.digest !== subject.digest) continue
     if (++listed > limit) {
-      throw coreError('TOO_LARGE', `${repository}: expected at most ${limit} referrers, found more; the option is limits.referrers`)
+      throw fail('TOO_MANY_REFERRERS', `${repository}: expected at most ${limit} referrers, found more; the option is limits.referrers`)
     }
     if (artifactType === undefined || artifactTypeOf(document) === artifactType) yield referrerDescriptor(descriptor, document)
   }
@@ -184,7 +184,7 @@ async function readable(
   }
 }
 
-/** @throws `SIZE_MISMATCH`, `DIGEST_MISMATCH`, `INVALID_LAYOUT`, `LAYOUT_BUSY` */
+/** @throws `TRUNCATED`, `TRAILING_BYTES`, `DIGEST_MISMATCH`, `INVALID_LAYOUT`, `LAYOUT_BUSY` */
 export async function pushToLayout(
   repository: string,
   descriptor: Descriptor,

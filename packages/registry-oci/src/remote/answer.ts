@@ -62,6 +62,7 @@ export async function refusalOf(answer: HttpAnswer, url: URL, what: string): Pro
   if (status === 408 || status === 429 || status >= 500) {
     const retryAfterMs = retryAfterOf(answer)
     const more = retryAfterMs === undefined ? details : { ...details, retryAfterMs }
+    if (status === 429) return fail('REGISTRY_BUSY', `${what}: expected an answer, found ${found}; try again later`, { details: more })
     return coreError('REGISTRY_UNAVAILABLE', `${what}: expected an answer, found ${found}; try again later`, { details: more })
   }
   const hint = status === 400 && url.protocol === 'http:' && codes.length === 0 ? '; if it speaks TLS, set plainHttp to false' : ''

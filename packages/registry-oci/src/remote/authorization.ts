@@ -101,7 +101,7 @@ export function authorization(exchange: HttpExchange, { credentials, clock, plai
     const url = tokenUrl(repository, action, challenge)
     const why = mayNotFollow(repository.base, url, plainHttp)
     if (why !== undefined) {
-      throw fail('UNSAFE_REDIRECT', `${repository.host}: expected a token realm that may be followed, found ${shownUrl(url)}: ${why}`)
+      throw fail('UNSAFE_TOKEN_REALM', `${repository.host}: expected a token realm that may be followed, found ${shownUrl(url)}: ${why}`)
     }
     const key = `${tokenKey(repository, action)} ${url}`
     const request = running.get(key) ?? requestToken(repository, action, url).finally(() => running.delete(key))
@@ -123,7 +123,7 @@ export function authorization(exchange: HttpExchange, { credentials, clock, plai
     })
     // Redirects of a token server are not followed: credentials are at stake.
     if (answer.status !== 200) throw await refusalOf(answer, url, `token for ${repository.host}/${repository.name}`)
-    const bytes = await collect(answer.body, tokenAnswerLimit, `token from ${url.origin}`)
+    const bytes = await collect(answer.body, tokenAnswerLimit, `token from ${url.origin}`, (message) => fail('TOKEN_TOO_LARGE', message))
     const leave = parseToken(bytes, url, clock.now())
     remember(tokens, tokenKey(repository, action), leave)
     return leave.header

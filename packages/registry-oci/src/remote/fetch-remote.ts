@@ -12,7 +12,8 @@ const resumeLimit = 16
 /**
  * The bytes of a manifest or blob from `offset` on. A whole one is checked for size and digest before its last chunk is passed on; of a
  * part only the size can be checked. A broken connection is taken up again where it broke.
- * @throws `NOT_FOUND`, `INVALID_RANGE`, `SIZE_MISMATCH`, `DIGEST_MISMATCH`, `MEDIA_TYPE_MISMATCH`, and what requests throw
+ * @throws `NOT_FOUND`, `INVALID_RANGE`, `TRUNCATED`, `TRAILING_BYTES`, `DIGEST_MISMATCH`, `CONTENT_ENCODED`; for a manifest what
+ * `getManifest` throws, and `SIZE_MISMATCH`; and what requests throw
  */
 export async function fetchRemote(
   client: RemoteClient,
@@ -80,20 +81,20 @@ async function openBlob(
 function startOf(answer: RemoteAnswer, offset: number, size: number, what: string): number {
   const encoding = headerOf(answer, 'content-encoding')
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
-    throw fail('REGISTRY_PROTOCOL', `${what}: expected the bytes as they are, found them encoded at ${shownUrl(answer.url)}`)
+    throw fail('CONTENT_ENCODED', `${what}: expected the bytes as they are, found them encoded at ${shownUrl(answer.url)}`)
   }
-  if (answer.status === 416) throw wrongSize(what, size, `that ${shownUrl(answer.url)} has no byte ${offset}`)
+  if (answer.status === 416) throw wrongSize(what, size, offset, `that ${shownUrl(answer.url)} has no byte ${offset}`)
   const length = contentLengthOf(answer)
   if (answer.status === 200) {
     // A registry without ranges sends all.
-    if (length !== undefined && length !== size) throw wrongSize(what, size, `${length}`)
+    if (length !== undefined && length !== size) throw wrongSize(what, size, length)
     return 0
   }
   const range = /^bytes ([0-9]{1,16})-([0-9]{1,16})\/(?:([0-9]{1,16})|\*)$/.exec(headerOf(answer, 'content-range') ?? '')
   if (range === null || Number(range[1]) !== offset || Number(range[2]) !== size - 1) {
     throw fail('REGISTRY_PROTOCOL', `${what}: expected bytes ${offset}-${size - 1}/${size}, found another range at ${shownUrl(answer.url)}`)
   }
-  if (range[3] !== undefined && Number(range[3]) !== size) throw wrongSize(what, size, range[3])
+  if (range[3] !== undefined && Number(range[3]) !== size) throw wrongSize(what, size, Number(range[3]))
   return offset
 }
 
@@ -129,7 +130,7 @@ async function* resumed(
       }
       return
     } catch (error) {
-      const broken = isOtaError(error) && error.code === 'REGISTRY_UNAVAILABLE'
+      const broken = isOtaError(error) && (error.code === 'REGISTRY_UNAVAILABLE' || error.code === 'REGISTRY_SILENT')
       barren = at > began ? 1 : barren + 1
       if (!broken || breaks > resumeLimit || barren > attempts || at >= descriptor.size) throw error
     }

@@ -216,9 +216,11 @@ function failureOf(error: unknown, lifeline: Lifeline, url: URL): unknown {
   const details = { host: url.host, ...(code === undefined ? {} : { code }) }
   if (code === 'UND_ERR_DESTROYED' || code === 'UND_ERR_CLOSED') return closedError(error)
   if (lifeline.timedOut) {
-    return coreError('REGISTRY_UNAVAILABLE', `${url.origin}: expected an answer within ${lifeline.milliseconds} ms, found silence`, {
-      details,
-    })
+    return coreError('REGISTRY_SILENT', `${url.origin}: expected an answer within ${lifeline.milliseconds} ms, found silence`, { details })
+  }
+  // Node's parser stops at 16 KiB of header fields, of whichever undici runs on.
+  if (code === 'HPE_HEADER_OVERFLOW' || code === 'UND_ERR_HEADERS_OVERFLOW') {
+    return fail('HEADERS_TOO_LARGE', `${url.origin}: expected header fields that end, found more of them than are read`, { details })
   }
   if (code !== undefined && untrusted.test(code)) {
     const next = 'pass its authority as `ca`, or mend the certificate'

@@ -1,4 +1,4 @@
-import { collect, coreError, type Descriptor, manifestKind, manifestLimitBytes, mediaTypes, parseIndex } from '@reflash/core'
+import { collect, type Descriptor, manifestKind, manifestLimitBytes, mediaTypes, parseIndex } from '@reflash/core'
 import { artifactTypeOf, manifestDocument } from '../manifest-bytes.ts'
 import { fail } from '../oci-errors.ts'
 import { contentTypeOf, shownUrl } from './answer.ts'
@@ -17,7 +17,7 @@ interface Page {
  * Manifests that name `subject`, from the registry's list or, where it keeps none, from the tag schema. The filter is applied here
  * whatever OCI-Filters-Applied says. An entry without artifact type is looked up: what a registry leaves out or makes up
  * (go-containerregistry states the config's type) decides nothing.
- * @throws `TOO_LARGE`, `REGISTRY_PROTOCOL`, and what requests throw
+ * @throws `TOO_MANY_REFERRERS`, `PAGES_LOOP`, `FOREIGN_PAGE`, `NOT_A_MANIFEST`, and what requests throw
  */
 export async function* listReferrers(
   client: RemoteClient,
@@ -30,7 +30,8 @@ export async function* listReferrers(
   let listed = 0
   for await (const page of pagesOf(client, repository, subject, artifactType, what, signal)) {
     for (const entry of page.manifests) {
-      if (++listed > limit) throw coreError('TOO_LARGE', `${what}: expected at most ${limit}, found more; the option is limits.referrers`)
+      if (++listed > limit)
+        throw fail('TOO_MANY_REFERRERS', `${what}: expected at most ${limit}, found more; the option is limits.referrers`)
       const typed = needsLookup(entry) ? await lookedUp(client, repository, subject, entry, signal) : entry
       if (typed === undefined) continue
       if (artifactType === undefined || typed.artifactType === artifactType) yield typed
@@ -48,11 +49,12 @@ async function* pagesOf(
 ): AsyncIterable<Page> {
   const first = new URL(`referrers/${subject.digest}`, repository.base)
   if (artifactType !== undefined) first.searchParams.set('artifactType', artifactType)
+  const { tagPages } = client.settings.limits
   const pages = new Set<string>()
   for (let url: URL | undefined = first; url !== undefined; ) {
-    if (pages.has(url.href) || pages.size >= client.settings.limits.tagPages) {
-      throw fail('REGISTRY_PROTOCOL', `${what}: expected pages that end, found one that was read before or too many: ${shownUrl(url)}`)
-    }
+    if (pages.has(url.href)) throw fail('PAGES_LOOP', `${what}: expected the next page, found one that was read before: ${shownUrl(url)}`)
+    if (pages.size >= tagPages)
+      throw fail('TOO_MANY_REFERRERS', `${what}: expected at most ${tagPages} pages, found more; the option is limits.tagPages`)
     pages.add(url.href)
     const page: Page | undefined = await getPage(client, repository, url, what, signal)
     if (page === undefined) {
@@ -90,13 +92,13 @@ async function getPage(
     }
     if (contentTypeOf(answer) !== mediaTypes.index) {
       answer.discard()
-      throw fail(
-        'MEDIA_TYPE_MISMATCH',
-        `${what}: expected ${mediaTypes.index}, found ${JSON.stringify(contentTypeOf(answer).slice(0, 200))}`,
-      )
+      throw fail('NOT_A_MANIFEST', `${what}: expected ${mediaTypes.index}, found ${JSON.stringify(contentTypeOf(answer).slice(0, 200))}`)
     }
     const next = nextPage(client, answer, what)
-    const { manifests } = parseIndex(await collect(answer.body, manifestLimitBytes, what), mediaTypes.index)
+    const { manifests } = parseIndex(
+      await collect(answer.body, manifestLimitBytes, what, (message) => fail('TOO_MANY_REFERRERS', message)),
+      mediaTypes.index,
+    )
     return { manifests, next }
   }, signal)
 }

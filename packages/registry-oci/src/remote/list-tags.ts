@@ -8,7 +8,7 @@ import type { RemoteRepository } from './remote-repository.ts'
 
 /**
  * Every tag once, in no order that means anything. Names that are no tags are left out: nobody could ask for them.
- * @throws `NOT_FOUND`, `REGISTRY_PROTOCOL` (also for pages that lead back), `UNSAFE_REDIRECT`, `TOO_LARGE`, and what requests throw
+ * @throws `NOT_FOUND`, `TOO_MANY_TAGS`, `PAGES_LOOP`, `FOREIGN_PAGE`, `REGISTRY_PROTOCOL`, and what requests throw
  */
 export async function* listTags(client: RemoteClient, repository: RemoteRepository, signal?: AbortSignal): AsyncIterable<string> {
   const { tags: tagLimit, tagPages } = client.settings.limits
@@ -17,16 +17,15 @@ export async function* listTags(client: RemoteClient, repository: RemoteReposito
   const pages = new Set<string>()
   // No `n`: registries refuse a page size that is too large for them, each at another number.
   for (let url: URL | undefined = new URL('tags/list', repository.base); url !== undefined; ) {
-    if (pages.has(url.href))
-      throw fail('REGISTRY_PROTOCOL', `${what}: expected the next page, found one that was read before: ${shownUrl(url)}`)
+    if (pages.has(url.href)) throw fail('PAGES_LOOP', `${what}: expected the next page, found one that was read before: ${shownUrl(url)}`)
     if (pages.size >= tagPages)
-      throw coreError('TOO_LARGE', `${what}: expected at most ${tagPages} pages, found more; the option is limits.tagPages`)
+      throw coreError('TOO_MANY_TAGS', `${what}: expected at most ${tagPages} pages, found more; the option is limits.tagPages`)
     pages.add(url.href)
     const page = await getPage(client, repository, url, what, signal)
     for (const tag of page.tags) {
       if (seen.has(tag)) continue
       if (seen.size >= tagLimit)
-        throw coreError('TOO_LARGE', `${what}: expected at most ${tagLimit} tags, found more; the option is limits.tags`)
+        throw coreError('TOO_MANY_TAGS', `${what}: expected at most ${tagLimit} tags, found more; the option is limits.tags`)
       seen.add(tag)
       yield tag
     }
@@ -47,17 +46,18 @@ async function getPage(client: RemoteClient, repository: RemoteRepository, url: 
       signal,
     })
     const next = nextPage(client, answer, what)
-    return { tags: parseTags(await collect(answer.body, manifestLimitBytes, what), what), next }
+    const bytes = await collect(answer.body, manifestLimitBytes, `a page of ${what}`, (message) => coreError('TOO_MANY_TAGS', message))
+    return { tags: parseTags(bytes, what), next }
   }, signal)
 }
 
-/** The next page of a list, on the same origin: it is asked for with our credentials. */
+/** The next page of a list, on the same origin: it is asked for with our credentials. @throws `FOREIGN_PAGE`, `REGISTRY_PROTOCOL`, `UNSAFE_REDIRECT` */
 export function nextPage(client: RemoteClient, answer: RemoteAnswer, what: string): URL | undefined {
   const link = nextLink(answer.headers.link)
   if (link === undefined) return undefined
   const url = client.target(answer, link, what)
   if (url.origin !== answer.url.origin) {
-    throw fail('UNSAFE_REDIRECT', `${what}: expected the next page at ${answer.url.origin}, found it at ${url.origin}`)
+    throw fail('FOREIGN_PAGE', `${what}: expected the next page at ${answer.url.origin}, found it at ${url.origin}`)
   }
   return url
 }

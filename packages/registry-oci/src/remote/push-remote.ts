@@ -9,7 +9,7 @@ import { getManifest } from './resolve-remote.ts'
 
 /**
  * Stores a blob or a manifest by digest. What the repository holds already is not sent again.
- * @throws `SIZE_MISMATCH`, `DIGEST_MISMATCH` where `open` yields other bytes; `REGISTRY_REFUSED`; and what requests throw
+ * @throws `TRUNCATED`, `TRAILING_BYTES`, `DIGEST_MISMATCH` where `open` yields other bytes; `REGISTRY_REFUSED`; and what requests throw
  */
 export async function pushRemote(
   client: RemoteClient,

@@ -90,7 +90,7 @@ function withEntry(before: Uint8Array | undefined, entry: Descriptor): Uint8Arra
     before === undefined ? { schemaVersion: 2, mediaType: mediaTypes.index, manifests: [] } : JSON.parse(new TextDecoder().decode(before))
   const bytes = new TextEncoder().encode(JSON.stringify({ ...document, manifests: [...document.manifests, entry] }))
   if (bytes.length > manifestLimitBytes) {
-    throw coreError('TOO_LARGE', `list of referrers: expected at most ${manifestLimitBytes} bytes, found ${bytes.length}`)
+    throw fail('TOO_MANY_REFERRERS', `list of referrers: expected at most ${manifestLimitBytes} bytes, found ${bytes.length}`)
   }
   return bytes
 }

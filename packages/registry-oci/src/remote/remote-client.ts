@@ -3,7 +3,7 @@ import type { OciSettings } from '../oci-options.ts'
 import { headerOf, refusalOf, shownUrl } from './answer.ts'
 import { type Action, authorization, deniedError } from './authorization.ts'
 import { type HttpAnswer, type HttpRequest, httpExchange } from './http-exchange.ts'
-import { mayNotFollow } from './may-follow.ts'
+import { holdsCredentials, mayNotFollow } from './may-follow.ts'
 import { type RemoteRepository, remoteRepository } from './remote-repository.ts'
 import { type Retry, retrying } from './retry.ts'
 
@@ -36,7 +36,7 @@ export interface RemoteClient {
   /** @throws `INVALID_REFERENCE` */
   repository(text: string): RemoteRepository
   call(repository: RemoteRepository, request: RemoteRequest): Promise<RemoteAnswer>
-  /** The URL that a header of an answer names. @throws `REGISTRY_PROTOCOL`, `UNSAFE_REDIRECT` */
+  /** The URL that a header of an answer names. @throws `REGISTRY_PROTOCOL`, `UNSAFE_REDIRECT`, `REDIRECT_WITH_CREDENTIALS` */
   target(answer: RemoteAnswer, location: string | undefined, what: string): URL
   close(): Promise<void>
 }
@@ -59,16 +59,11 @@ export function remoteClient(settings: OciSettings): RemoteClient {
       })
     }
     const url = new URL(location, base)
+    const found = `expected a place that may be followed from ${shownUrl(base)}, found ${shownUrl(url)}`
+    const details = { host: base.host, to: url.host }
+    if (holdsCredentials(url)) throw fail('REDIRECT_WITH_CREDENTIALS', `${what}: ${found} with credentials in it`, { details })
     const why = mayNotFollow(base, url, plainHttp)
-    if (why !== undefined) {
-      throw fail(
-        'UNSAFE_REDIRECT',
-        `${what}: expected a place that may be followed from ${shownUrl(base)}, found ${shownUrl(url)}: ${why}`,
-        {
-          details: { host: base.host, to: url.host },
-        },
-      )
-    }
+    if (why !== undefined) throw fail('UNSAFE_REDIRECT', `${what}: ${found}: ${why}`, { details })
     return url
   }
 
@@ -89,7 +84,10 @@ export function remoteClient(settings: OciSettings): RemoteClient {
       if (!redirectStatuses.has(status)) return { ...answer, own }
       answer.discard()
       if (hops >= limits.redirects) {
-        throw fail('UNSAFE_REDIRECT', `${what}: expected at most ${limits.redirects} redirects, found more; the option is limits.redirects`)
+        throw fail(
+          'TOO_MANY_REDIRECTS',
+          `${what}: expected at most ${limits.redirects} redirects, found more; the option is limits.redirects`,
+        )
       }
       // 301 to 303 may turn an upload into a GET (RFC 9110, 15.4): no registry means that.
       if (method !== 'GET' && method !== 'HEAD' && status !== 307 && status !== 308) {
@@ -104,9 +102,10 @@ export function remoteClient(settings: OciSettings): RemoteClient {
     let leave = leaves.known(repository, request.action)
     for (let sending = 1; ; sending++) {
       const answer = await follow(repository, request, leave)
-      // A storage server that refuses is not the registry asking for credentials: it must not be able to fetch any.
-      if (answer.status !== 401 || !answer.own) return answer
+      if (answer.status !== 401) return answer
       answer.discard()
+      // A storage server that refuses is not the registry asking for credentials: it must not be able to fetch any.
+      if (!answer.own) throw askedElsewhere(repository, answer, request.what)
       const next = sending < sendings ? await leaves.renew(repository, request.action, answer, leave, request.signal) : undefined
       if (next === undefined || next === leave) throw deniedError(repository, answer, leave !== undefined)
       leave = next
@@ -127,5 +126,12 @@ export function remoteClient(settings: OciSettings): RemoteClient {
     call: (repository: RemoteRepository, request: RemoteRequest) =>
       request.retry === false ? once(repository, request) : retry(() => once(repository, request), request.signal),
     close: () => exchange.close(),
+  })
+}
+
+function askedElsewhere({ base }: RemoteRepository, { url }: RemoteAnswer, what: string): Error {
+  const found = `found that ${shownUrl(url)} asks for some, where the registry had sent us; it gets none`
+  return fail('CREDENTIALS_ELSEWHERE', `${what}: expected ${base.host} alone to ask for credentials, ${found}`, {
+    details: { status: 401, host: base.host, to: url.host },
   })
 }

@@ -31,7 +31,7 @@ export interface ManifestBytes {
 
 /**
  * Resolves a tag or digest: HEAD, and where that says too little, GET.
- * @throws `NOT_FOUND`, `DIGEST_MISMATCH`, `MEDIA_TYPE_MISMATCH`, `TOO_LARGE`, and what requests throw
+ * @throws `NOT_FOUND`, `MANIFEST_MISMATCH`, `NOT_A_MANIFEST`, `MEDIA_TYPE_MISMATCH`, `MANIFEST_TOO_LARGE`, and what requests throw
  */
 export async function resolveRemote(client: RemoteClient, reference: Reference, signal?: AbortSignal): Promise<Descriptor> {
   const { tag, digest } = reference
@@ -61,8 +61,8 @@ function headDescriptor(head: RemoteAnswer, wanted: Digest | undefined, shown: s
   const mediaType = contentTypeOf(head)
   const size = contentLengthOf(head)
   if (wanted !== undefined && stated !== undefined && isOther(stated, wanted)) {
-    throw coreError(
-      'DIGEST_MISMATCH',
+    throw fail(
+      'MANIFEST_MISMATCH',
       `${shown}: expected the registry to answer for ${wanted}, found ${JSON.stringify(stated.slice(0, 200))}`,
     )
   }
@@ -75,7 +75,7 @@ function headDescriptor(head: RemoteAnswer, wanted: Digest | undefined, shown: s
 /**
  * Gets a manifest by tag or digest and checks its bytes: the digest asked for, or the one that the registry states.
  * Undefined where there is none.
- * @throws `DIGEST_MISMATCH`, `MEDIA_TYPE_MISMATCH`, `TOO_LARGE`, and what requests throw
+ * @throws `MANIFEST_MISMATCH`, `NOT_A_MANIFEST`, `MEDIA_TYPE_MISMATCH`, `MANIFEST_TOO_LARGE`, and what requests throw
  */
 export async function getManifest(
   client: RemoteClient,
@@ -103,10 +103,10 @@ export async function getManifest(
     const mediaType = contentTypeOf(answer)
     if (manifestKind(mediaType) === undefined) {
       answer.discard()
-      throw fail('MEDIA_TYPE_MISMATCH', `${what}: expected an image manifest or index, found ${shownType(mediaType)}`)
+      throw fail('NOT_A_MANIFEST', `${what}: expected an image manifest or index, found ${shownType(mediaType)}`)
     }
     checkSize(contentLengthOf(answer) ?? 0, what)
-    const bytes = await collect(answer.body, manifestLimitBytes, what)
+    const bytes = await collect(answer.body, manifestLimitBytes, what, (message) => coreError('MANIFEST_TOO_LARGE', message))
     const descriptor = describe(bytes, mediaType, isDigest(name) ? name : headerOf(answer, 'docker-content-digest'), what)
     const etag = headerOf(answer, 'etag')
     return { descriptor, bytes, ...(etag === undefined ? {} : { etag }) }
@@ -116,7 +116,7 @@ export async function getManifest(
 function describe(bytes: Uint8Array, mediaType: string, expected: string | undefined, what: string): Descriptor {
   const found = digestOf(bytes, isDigest(expected) ? digestAlgorithm(expected) : 'sha256')
   if (isDigest(expected) && found !== expected) {
-    throw coreError('DIGEST_MISMATCH', `${what}: expected ${expected}, found ${found}; nothing was used`, { details: { expected, found } })
+    throw fail('MANIFEST_MISMATCH', `${what}: expected ${expected}, found ${found}; nothing was used`, { details: { expected, found } })
   }
   checkStatedType(bytes, mediaType, what)
   return { mediaType, digest: found, size: bytes.length }
@@ -129,7 +129,7 @@ function isOther(stated: string, wanted: Digest): boolean {
 
 function checkSize(size: number, what: string): void {
   if (size > manifestLimitBytes)
-    throw coreError('TOO_LARGE', `${what}: expected a manifest of at most ${manifestLimitBytes} bytes, found ${size}`)
+    throw coreError('MANIFEST_TOO_LARGE', `${what}: expected a manifest of at most ${manifestLimitBytes} bytes, found ${size}`)
 }
 
 function notFound(what: string): never {

@@ -72,8 +72,8 @@ describe('a layout that we write', () => {
     const wanted = descriptorOf(noise(100, 9))
     for (const [bytes, code] of [
       [noise(100, 8), 'DIGEST_MISMATCH'],
-      [noise(99, 9), 'SIZE_MISMATCH'],
-      [noise(101, 9), 'SIZE_MISMATCH'],
+      [noise(99, 9), 'TRUNCATED'],
+      [noise(101, 9), 'TRAILING_BYTES'],
     ] as const) {
       await expect(registry.push(repository, wanted, () => streamOf(bytes))).rejects.toMatchObject({ code })
     }
@@ -154,8 +154,8 @@ describe('a layout that we read', () => {
       code: 'DIGEST_MISMATCH',
     })
     appendFileSync(path, 'x')
-    await expect(registry.fetch(repository, layer)).rejects.toMatchObject({ code: 'SIZE_MISMATCH' })
-    await expect(registry.fetch(repository, layer, { offset: 10 })).rejects.toMatchObject({ code: 'SIZE_MISMATCH' })
+    await expect(registry.fetch(repository, layer)).rejects.toMatchObject({ code: 'TRAILING_BYTES' })
+    await expect(registry.fetch(repository, layer, { offset: 10 })).rejects.toMatchObject({ code: 'TRAILING_BYTES' })
     await expect(registry.fetch(repository, { ...manifest, mediaType: mediaTypes.index })).rejects.toMatchObject({ fault: 'invalid' })
     rmSync(path)
     mkdirSync(path)

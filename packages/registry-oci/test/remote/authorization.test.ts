@@ -138,7 +138,7 @@ describe('bearer tokens', () => {
         (_, response) => void response.writeHead(401, { 'www-authenticate': `Bearer realm="${realm}"` }).end(),
       )
       const call = testRegistry({ credentials }).registry.resolve(`${peer.host}/a:1.0.0`)
-      await expect(call).rejects.toMatchObject({ code: expect.stringMatching(/^(UNSAFE_REDIRECT|REGISTRY_PROTOCOL)$/) })
+      await expect(call).rejects.toMatchObject({ code: expect.stringMatching(/^(UNSAFE_TOKEN_REALM|REGISTRY_PROTOCOL)$/) })
     }
     expect(asked).toBe(0)
   })
@@ -159,14 +159,14 @@ describe('bearer tokens', () => {
     const cases: [Handler, string][] = [
       [(_, response) => void response.writeHead(401).end(), 'REGISTRY_DENIED'],
       [(_, response) => void response.writeHead(403).end(), 'REGISTRY_DENIED'],
-      [(_, response) => void response.writeHead(429).end(), 'REGISTRY_UNAVAILABLE'],
+      [(_, response) => void response.writeHead(429).end(), 'REGISTRY_BUSY'],
       [(_, response) => void response.writeHead(500).end(), 'REGISTRY_UNAVAILABLE'],
       [(_, response) => void response.end('eyJsecret is not JSON'), 'REGISTRY_PROTOCOL'],
       [(_, response) => json(response, 200, {}), 'REGISTRY_PROTOCOL'],
       [(_, response) => json(response, 200, null), 'REGISTRY_PROTOCOL'],
       [(_, response) => json(response, 200, { token: 'eyJsecret\r\nx-evil: 1' }), 'REGISTRY_PROTOCOL'],
       [(_, response) => json(response, 200, { token: 'x'.repeat(20_000) }), 'REGISTRY_PROTOCOL'],
-      [(_, response) => json(response, 200, { token: 't', padding: 'x'.repeat(100_000) }), 'TOO_LARGE'],
+      [(_, response) => json(response, 200, { token: 't', padding: 'x'.repeat(100_000) }), 'TOKEN_TOO_LARGE'],
     ]
     for (const [tokens, code] of cases) {
       const peer = await guarded(() => false, tokens)

@@ -30,7 +30,7 @@ describe('fetching a blob from a remote registry', () => {
       more()
     })
     const { bytes, code } = await outcome(testRegistry().registry.fetch(`${peer.host}/a`, blob))
-    expect(code).toBe('SIZE_MISMATCH')
+    expect(code).toBe('TRAILING_BYTES')
     expect(bytes).toBeLessThan(blob.size)
     expect(sent).toBeLessThan(16 * 1024 * 1024)
   })
@@ -38,7 +38,7 @@ describe('fetching a blob from a remote registry', () => {
   test('never passes on a whole blob that is short, long or of another digest', async () => {
     const changed = Uint8Array.from(content)
     changed[199_999] = (changed[199_999] ?? 0) ^ 1
-    const bodies = { SIZE_MISMATCH: [content.subarray(0, 199_999), noise(200_001)], DIGEST_MISMATCH: [changed] }
+    const bodies = { TRUNCATED: [content.subarray(0, 199_999)], TRAILING_BYTES: [noise(200_001)], DIGEST_MISMATCH: [changed] }
     for (const [expected, all] of Object.entries(bodies)) {
       for (const body of all) {
         for (const chunked of [true, false]) {
@@ -96,10 +96,10 @@ describe('fetching a blob from a remote registry', () => {
   test('refuses a range that is not the one asked for, too short, too long, or of another blob', async () => {
     const cases: [Record<string, string>, Uint8Array, string][] = [
       [{ 'content-range': `bytes 0-99999/${blob.size}` }, content.subarray(0, 100_000), 'REGISTRY_PROTOCOL'],
-      [{ 'content-range': `bytes 100000-199999/300000` }, content.subarray(100_000), 'SIZE_MISMATCH'],
+      [{ 'content-range': `bytes 100000-199999/300000` }, content.subarray(100_000), 'TRAILING_BYTES'],
       [{}, content.subarray(100_000), 'REGISTRY_PROTOCOL'],
-      [{ 'content-range': `bytes 100000-199999/${blob.size}` }, content.subarray(100_001), 'SIZE_MISMATCH'],
-      [{ 'content-range': `bytes 100000-199999/*` }, content.subarray(99_999), 'SIZE_MISMATCH'],
+      [{ 'content-range': `bytes 100000-199999/${blob.size}` }, content.subarray(100_001), 'TRUNCATED'],
+      [{ 'content-range': `bytes 100000-199999/*` }, content.subarray(99_999), 'TRAILING_BYTES'],
     ]
     for (const [headers, body, expected] of cases) {
       const peer = await hostileRegistry((_, response) => void response.writeHead(206, headers).end(body))
@@ -108,7 +108,7 @@ describe('fetching a blob from a remote registry', () => {
       expect(bytes).toBeLessThan(100_000)
     }
     const beyond = await hostileRegistry((_, response) => void response.writeHead(416).end())
-    expect((await outcome(testRegistry().registry.fetch(`${beyond.host}/a`, blob, { offset: 100_000 }))).code).toBe('SIZE_MISMATCH')
+    expect((await outcome(testRegistry().registry.fetch(`${beyond.host}/a`, blob, { offset: 100_000 }))).code).toBe('TRUNCATED')
   })
 
   test('refuses an offset outside the blob without asking, and asks nothing for its very end', async () => {
@@ -123,19 +123,19 @@ describe('fetching a blob from a remote registry', () => {
 
   test('refuses encoded bytes, whatever was asked for', async () => {
     const peer = await hostileRegistry((_, response) => void response.writeHead(200, { 'content-encoding': 'gzip' }).end(content))
-    expect((await outcome(testRegistry().registry.fetch(`${peer.host}/a`, blob))).code).toBe('REGISTRY_PROTOCOL')
+    expect((await outcome(testRegistry().registry.fetch(`${peer.host}/a`, blob))).code).toBe('CONTENT_ENCODED')
     expect(peer.seen[0]?.headers['accept-encoding']).toBe('identity')
   })
 
   test('ends when the registry stalls, before and within the body, and when the caller cancels', async () => {
     const silent = await hostileRegistry(() => {})
     const limits = { attempts: 1, answerTimeoutMs: 60, idleTimeoutMs: 60 }
-    expect((await outcome(testRegistry({ limits }).registry.fetch(`${silent.host}/a`, blob))).code).toBe('REGISTRY_UNAVAILABLE')
+    expect((await outcome(testRegistry({ limits }).registry.fetch(`${silent.host}/a`, blob))).code).toBe('REGISTRY_SILENT')
 
     const stalling = await hostileRegistry(
       (_, response) => void response.writeHead(200, { 'content-length': blob.size }).write(content.subarray(0, 1000)),
     )
-    expect((await outcome(testRegistry({ limits }).registry.fetch(`${stalling.host}/a`, blob))).code).toBe('REGISTRY_UNAVAILABLE')
+    expect((await outcome(testRegistry({ limits }).registry.fetch(`${stalling.host}/a`, blob))).code).toBe('REGISTRY_SILENT')
 
     const controller = new AbortController()
     const stream = await testRegistry().registry.fetch(`${stalling.host}/a`, blob, { signal: controller.signal })
@@ -176,9 +176,9 @@ describe('fetching a manifest from a remote registry', () => {
   test('checks type, size and digest before the first byte is passed on', async () => {
     const cases: [string, Uint8Array, string][] = [
       [mediaTypes.dockerManifest, bytes, 'MEDIA_TYPE_MISMATCH'],
-      ['text/html', bytes, 'MEDIA_TYPE_MISMATCH'],
-      [mediaTypes.manifest, noise(descriptor.size), 'DIGEST_MISMATCH'],
-      [mediaTypes.manifest, bytes.subarray(1), 'DIGEST_MISMATCH'],
+      ['text/html', bytes, 'NOT_A_MANIFEST'],
+      [mediaTypes.manifest, noise(descriptor.size), 'MANIFEST_MISMATCH'],
+      [mediaTypes.manifest, bytes.subarray(1), 'MANIFEST_MISMATCH'],
     ]
     for (const [type, body, expected] of cases) {
       const peer = await hostileRegistry((_, response) => void response.writeHead(200, { 'content-type': type }).end(body))

@@ -87,18 +87,18 @@ describe('listing referrers at a remote registry', () => {
     const circle = await hostileRegistry(
       serving((_, response) => json(response, 200, indexOf(), { 'content-type': mediaTypes.index, link: '<?page=2>; rel="next"' })),
     )
-    await expect(all(testRegistry().registry.referrers(`${circle.host}/a`, subject))).rejects.toMatchObject({ code: 'REGISTRY_PROTOCOL' })
+    await expect(all(testRegistry().registry.referrers(`${circle.host}/a`, subject))).rejects.toMatchObject({ code: 'PAGES_LOOP' })
     const many = listing(...Array.from({ length: 20 }, () => typed(sbom.descriptor)))
     const flood = await hostileRegistry(serving(many))
     const { registry } = testRegistry({ limits: { referrers: 10 } })
-    await expect(all(registry.referrers(`${flood.host}/a`, subject))).rejects.toMatchObject({ code: 'TOO_LARGE' })
+    await expect(all(registry.referrers(`${flood.host}/a`, subject))).rejects.toMatchObject({ code: 'TOO_MANY_REFERRERS' })
   })
 
   test('refuses a list that is none', async () => {
     const html: Handler = (_, response) => void response.writeHead(200, { 'content-type': 'text/html' }).end('<html>')
     const broken: Handler = (_, response) => void response.writeHead(200, { 'content-type': mediaTypes.index }).end('{}')
     for (const [handler, code] of [
-      [html, 'MEDIA_TYPE_MISMATCH'],
+      [html, 'NOT_A_MANIFEST'],
       [broken, 'INVALID_MANIFEST'],
     ] as const) {
       const peer = await hostileRegistry(serving(handler))

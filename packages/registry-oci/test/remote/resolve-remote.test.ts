@@ -64,20 +64,20 @@ describe('resolving at a remote registry', () => {
   test('rejects a registry that answers for another digest, in HEAD or in the bytes', async () => {
     const head = await hostileRegistry(serving())
     await expect(testRegistry().registry.resolve(`${head.host}/a@${other}`)).rejects.toMatchObject({
-      code: 'DIGEST_MISMATCH',
+      code: 'MANIFEST_MISMATCH',
       fault: 'rejected',
     })
     const body = await hostileRegistry(serving({ 'docker-content-digest': undefined }, { head: 405 }))
-    await expect(testRegistry().registry.resolve(`${body.host}/a@${other}`)).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' })
+    await expect(testRegistry().registry.resolve(`${body.host}/a@${other}`)).rejects.toMatchObject({ code: 'MANIFEST_MISMATCH' })
     const tag = await hostileRegistry(serving({ 'docker-content-digest': other }, { head: 405 }))
-    await expect(testRegistry().registry.resolve(`${tag.host}/a:1.0.0`)).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' })
+    await expect(testRegistry().registry.resolve(`${tag.host}/a:1.0.0`)).rejects.toMatchObject({ code: 'MANIFEST_MISMATCH' })
   })
 
   test('rejects what is no manifest by its type, and a manifest whose mediaType field says another type', async () => {
     for (const type of ['text/html; charset=utf-8', undefined, 'application/vnd.docker.distribution.manifest.v1+prettyjws']) {
       const peer = await hostileRegistry(serving({ 'content-type': type }))
       await expect(testRegistry().registry.resolve(`${peer.host}/a:1.0.0`)).rejects.toMatchObject({
-        code: 'MEDIA_TYPE_MISMATCH',
+        code: 'NOT_A_MANIFEST',
         fault: 'rejected',
       })
     }
@@ -92,7 +92,7 @@ describe('resolving at a remote registry', () => {
 
   test('does not read a manifest of more than 4 MiB, announced or not', async () => {
     const announced = await hostileRegistry(serving({ 'content-length': '4194305' }))
-    await expect(testRegistry().registry.resolve(`${announced.host}/a:1.0.0`)).rejects.toMatchObject({ code: 'TOO_LARGE' })
+    await expect(testRegistry().registry.resolve(`${announced.host}/a:1.0.0`)).rejects.toMatchObject({ code: 'MANIFEST_TOO_LARGE' })
     let sent = 0
     const endless = await hostileRegistry(({ method }, response) => {
       response.writeHead(method === 'HEAD' ? 405 : 200, { 'content-type': mediaTypes.manifest })
@@ -104,7 +104,7 @@ describe('resolving at a remote registry', () => {
       response.on('drain', more)
       more()
     })
-    await expect(testRegistry().registry.resolve(`${endless.host}/a:1.0.0`)).rejects.toMatchObject({ code: 'TOO_LARGE' })
+    await expect(testRegistry().registry.resolve(`${endless.host}/a:1.0.0`)).rejects.toMatchObject({ code: 'MANIFEST_TOO_LARGE' })
     expect(sent).toBeLessThan(16 * 1024 * 1024)
   })
 

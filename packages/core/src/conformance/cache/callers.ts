@@ -45,7 +45,7 @@ export const cacheCallerRules: readonly CacheRule[] = [
       strictEqual(result.status, 'rejected')
       otaError('a shared download of the wrong size', (result as PromiseRejectedResult).reason, {
         fault: 'rejected',
-        code: 'SIZE_MISMATCH',
+        code: 'TRUNCATED',
       })
     }
   }),

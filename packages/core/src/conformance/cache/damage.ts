@@ -9,6 +9,11 @@ import { contentOf, gives, hold, rule } from './cache-rule.ts'
 
 const mismatch = { fault: 'rejected', code: 'DIGEST_MISMATCH' } as const
 const wrongSize = { fault: 'rejected', code: 'SIZE_MISMATCH' } as const
+const truncated = { fault: 'rejected', code: 'TRUNCATED' } as const
+const trailing = { fault: 'rejected', code: 'TRAILING_BYTES' } as const
+
+const expectedFor = (found: Uint8Array, right: Uint8Array) =>
+  found.length === right.length ? mismatch : found.length < right.length ? truncated : trailing
 
 const resting = {
   what: 'again() and spoil()',
@@ -23,16 +28,19 @@ const durable = {
 
 /** Sources that lie, break or never end, and storage that rots. */
 export const cacheDamageRules: readonly CacheRule[] = [
-  rule('other-bytes', 'refuses content that has another digest or size than it claims, and keeps none of it', async ({ plugin }) => {
-    const { bytes, descriptor, source } = contentOf(70_000)
-    for (const wrong of damaged(bytes)) {
-      const expected = wrong.bytes.length === bytes.length ? mismatch : wrongSize
-      await refused(`content ${wrong.name}`, expected, () => hold(plugin, descriptor, plainSource(wrong.bytes)))
-    }
-    strictEqual(source.opened, 0)
-    await gives(await hold(plugin, descriptor, source), bytes)
-    strictEqual(source.opened, 1, 'expected the right content to be fetched after all the wrong')
-  }),
+  rule(
+    'other-bytes',
+    'refuses content that has another digest than it claims, ends too early or goes on too long, and keeps none of it',
+    async ({ plugin }) => {
+      const { bytes, descriptor, source } = contentOf(70_000)
+      for (const wrong of damaged(bytes)) {
+        await refused(`content ${wrong.name}`, expectedFor(wrong.bytes, bytes), () => hold(plugin, descriptor, plainSource(wrong.bytes)))
+      }
+      strictEqual(source.opened, 0)
+      await gives(await hold(plugin, descriptor, source), bytes)
+      strictEqual(source.opened, 1, 'expected the right content to be fetched after all the wrong')
+    },
+  ),
   rule(
     'wrong-size',
     'refuses a descriptor with another size for the same digest, before and after it holds the content',
@@ -41,7 +49,8 @@ export const cacheDamageRules: readonly CacheRule[] = [
       for (const isHeld of [false, true]) {
         for (const size of [999, 1_001, 0]) {
           const what = `size ${size}${isHeld ? ' of content that is held' : ''}`
-          await refused(what, wrongSize, () => hold(plugin, { ...descriptor, size }, source))
+          const expected = isHeld ? wrongSize : size < bytes.length ? trailing : truncated
+          await refused(what, expected, () => hold(plugin, { ...descriptor, size }, source))
         }
         await gives(await hold(plugin, descriptor, source), bytes)
       }
@@ -64,7 +73,7 @@ export const cacheDamageRules: readonly CacheRule[] = [
     await within(
       stepMs,
       'hold of an endless source',
-      refused('an endless source', wrongSize, () => hold(plugin, descriptor, source)),
+      refused('an endless source', trailing, () => hold(plugin, descriptor, source)),
     )
     strictEqual(source.ended, 1, 'expected the endless source to be closed')
   }),

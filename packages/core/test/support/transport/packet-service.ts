@@ -100,7 +100,7 @@ async function* exactly(body: Body, size: number): ByteStream & AsyncGenerator<U
     yield part
     if (left === 0) return
   }
-  throw coreError('SIZE_MISMATCH', `expected ${size} bytes, found ${size - left}`)
+  throw coreError('TRUNCATED', `expected ${size} bytes, found ${size - left}`)
 }
 
 export function streamOf(body: Body): AsyncIterable<Uint8Array> | Iterable<Uint8Array> {
