@@ -1,4 +1,4 @@
-import type { Measurement } from '@reflash/core'
+import { type Measurement, parseJsonObject } from '@reflash/core'
 import { fail } from '../dice-errors.ts'
 import { type Environment, environmentMembers } from './environment.ts'
 import type { Fwid } from './tcb-info.ts'
@@ -28,6 +28,10 @@ export function parseReferenceValues(text: string): readonly ReferenceValue[] {
   } catch (cause) {
     throw fail('REFERENCE_VALUES_INVALID', 'reference values: expected JSON, found something else', { cause })
   }
+  // JSON.parse keeps the last of equal members: a second environment would take the place of the one that people read.
+  parseJsonObject(Buffer.from(`{"referenceValues":${text}}`), (expected, found) =>
+    fail('REFERENCE_VALUES_INVALID', `reference values: expected ${expected}, found ${found}`),
+  )
   return checkReferenceValues(json)
 }
 

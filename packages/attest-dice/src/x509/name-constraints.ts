@@ -58,17 +58,19 @@ export function violation({ permitted, excluded }: NameConstraints, names: Names
     if (name.tag === tagOf.uri && hostOf(name.value) === undefined && [...permitted, ...excluded].some(({ tag }) => tag === tagOf.uri)) {
       return 'a URI without a host name'
     }
-    if (excluded.some((base) => base.tag === name.tag && isWithin(base, name))) return 'a name that is excluded'
+    if (excluded.some((base) => base.tag === name.tag && isWithin(base, name, isAlike))) return 'a name that is excluded'
     const bases = permitted.filter(({ tag }) => tag === name.tag)
-    if (bases.length > 0 && !bases.some((base) => isWithin(base, name))) return 'a name that is not among those permitted'
+    if (bases.length > 0 && !bases.some((base) => isWithin(base, name, sameBytes))) return 'a name that is not among those permitted'
   }
   return undefined
 }
 
-function isWithin(base: GeneralName, { tag, value }: GeneralName): boolean {
+type Alike = (base: Uint8Array, name: Uint8Array) => boolean
+
+function isWithin(base: GeneralName, { tag, value }: GeneralName, alike: Alike): boolean {
   switch (tag) {
     case tagOf.directoryName:
-      return isPrefix(readDer(base.value).children, readDer(value).children)
+      return isPrefix(readDer(base.value).children, readDer(value).children, alike)
     case tagOf.iPAddress:
       return inNetwork(base.value, value)
     case tagOf.dNSName:
@@ -80,8 +82,42 @@ function isWithin(base: GeneralName, { tag, value }: GeneralName): boolean {
   }
 }
 
-function isPrefix(base: readonly Der[], name: readonly Der[]): boolean {
-  return base.every(({ whole }, index) => name[index] !== undefined && sameBytes(whole, name[index].whole))
+function isPrefix(base: readonly Der[], name: readonly Der[], alike: Alike): boolean {
+  return base.every(({ whole }, index) => name[index] !== undefined && alike(whole, name[index].whole))
+}
+
+// RFC 5280, 7.1: case, spaces and the type of a string do not make another name. Whoever is kept from a name must not get it by spelling it
+// otherwise; who is permitted one spells it byte by byte.
+const isAlike: Alike = (base, name) => spelledAlike(readDer(base)) === spelledAlike(readDer(name))
+
+function spelledAlike({ tag, value, children }: Der): string {
+  if (children.length > 0) return `(${children.map(spelledAlike).sort().join(' ')})`
+  const text = textOf[tag]?.(value)
+  return text === undefined ? `${tag}:${Buffer.from(value).toString('hex')}` : JSON.stringify(folded(text))
+}
+
+const folded = (text: string): string => text.normalize('NFKC').toLowerCase().trim().replace(/\s+/g, ' ')
+
+const latin1 = (value: Uint8Array): string => Buffer.from(value).toString('latin1')
+
+/** DirectoryString and IA5String: UTF8String, PrintableString, TeletexString, IA5String, UniversalString, BMPString. */
+const textOf: Readonly<Record<number, (value: Uint8Array) => string>> = {
+  12: (value) => Buffer.from(value).toString('utf8'),
+  19: latin1,
+  20: latin1,
+  22: latin1,
+  28: (value) => wide(value, 4),
+  30: (value) => wide(value, 2),
+}
+
+function wide(value: Uint8Array, bytes: number): string {
+  const view = new DataView(value.buffer, value.byteOffset, value.byteLength - (value.byteLength % bytes))
+  let text = ''
+  for (let at = 0; at < view.byteLength; at += bytes) {
+    const point = bytes === 2 ? view.getUint16(at) : view.getUint32(at)
+    text += point > 0x10ffff ? '\ufffd' : String.fromCodePoint(point)
+  }
+  return text
 }
 
 function inNetwork(base: Uint8Array, address: Uint8Array): boolean {

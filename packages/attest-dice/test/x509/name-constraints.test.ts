@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { der, derName, derOctets, derText } from '../../src/testing/encode-der.ts'
+import { der, derName, derOctets, derOid, derText } from '../../src/testing/encode-der.ts'
 import { readNameConstraints, readNames, violation } from '../../src/x509/name-constraints.ts'
 
 const empty = der(0x30)
@@ -11,6 +11,7 @@ const alt = (...names: readonly Uint8Array[]) => readNames(empty, der(0x30, ...n
 const dns = (text: string) => derText(text, 0x82)
 const mail = (text: string) => derText(text, 0x81)
 const uri = (text: string) => derText(text, 0x86)
+const common = (text: Uint8Array) => der(0x30, der(0x31, der(0x30, derOid('2.5.4.3'), text)))
 const ip = (...octets: readonly number[]) => derOctets(Uint8Array.from(octets), 0x87)
 
 describe('name constraints', () => {
@@ -28,6 +29,11 @@ describe('name constraints', () => {
       permit(der(0xa4, derName({ commonName: 'Acme' }))),
       readNames(derName({ commonName: 'Acme', serialNumber: '1' }), undefined),
     ],
+    [
+      'a directory that only begins as an excluded one does',
+      exclude(der(0xa4, common(derText('acme')))),
+      readNames(common(derText('acme co')), undefined),
+    ],
     ['no name at all', permit(dns('example.com')), alt()],
   ])('allow %s', (_, constraints, names) => {
     expect(violation(constraints, names)).toBeUndefined()
@@ -43,6 +49,12 @@ describe('name constraints', () => {
     ['a URI of another host', permit(uri('example.com')), alt(uri('https://example.com.evil.test/'))],
     ['a URI without a host', exclude(uri('example.com')), alt(uri('urn:x'))],
     ['another directory', permit(der(0xa4, derName({ commonName: 'Acme' }))), readNames(derName({ commonName: 'Acm' }), undefined)],
+    ['an excluded directory in capitals', exclude(der(0xa4, common(derText('acme')))), readNames(common(derText('ACME')), undefined)],
+    ['one spaced out', exclude(der(0xa4, common(derText('acme co')))), readNames(common(derText(' acme  co')), undefined)],
+    ['one in another type of string', exclude(der(0xa4, common(derText('acme')))), readNames(common(derText('acme', 0x13)), undefined)],
+    ['one in two octets a letter', exclude(der(0xa4, common(derText('ab')))), readNames(common(derText('\0a\0B', 0x1e)), undefined)],
+    ['one in four octets a letter', exclude(der(0xa4, common(derText('a')))), readNames(common(derText('\0\0\0A', 0x1c)), undefined)],
+    ['a permitted directory in capitals', permit(der(0xa4, common(derText('acme')))), readNames(common(derText('ACME')), undefined)],
     ['a kind of name that nobody understands', permit(derText('x', 0x88)), alt()],
   ])('refuse %s', (_, constraints, names) => {
     expect(violation(constraints, names)).toMatch(/./)

@@ -14,6 +14,8 @@ interface AttestFlags {
   readonly nonce?: string
   /** False: --no-proof. */
   readonly proof?: string | boolean
+  /** Whether there is a --proof, also before --no-proof. */
+  readonly namesProof: boolean
   readonly context?: string
   readonly at?: string
   readonly profile: string
@@ -33,8 +35,13 @@ export function defineAttest(command: Command, cli: Cli): void {
   command
     .description('Appraises what devices prove about themselves.')
     .addHelpText('after', '\nExamples:\n  reflash attest verify chain.pem --anchors root.pem --reference-values rv.json --no-proof')
+  // --proof and --no-proof are one option, of which the last counts.
+  let namesProof = false
   command
     .command('verify')
+    .on('option:proof', () => {
+      namesProof = true
+    })
     .summary('judge a DICE chain')
     .description(
       'Judges a DICE certificate chain, leaf first, and the proof by the key of its leaf, and prints every check. Exit code 0: affirmed; 3: not.',
@@ -59,7 +66,7 @@ Examples:
   reflash attest verify chain.pem --anchors root.pem --reference-values rv.json --nonce 00112233445566778899aabbccddeeff --proof proof.bin
   reflash attest verify leaf.der issuer.der --anchors root.pem --reference-values rv.json --no-proof --json`,
     )
-    .action((chain: readonly string[], flags: AttestFlags) => verify(chain, flags, cli))
+    .action((chain: readonly string[], flags: Omit<AttestFlags, 'namesProof'>) => verify(chain, { ...flags, namesProof }, cli))
 }
 
 async function verify(chain: readonly string[], flags: AttestFlags, cli: Cli): Promise<void> {
@@ -95,9 +102,10 @@ async function certificatesOf(chain: readonly string[]): Promise<readonly Uint8A
   )
 }
 
-async function proofOf({ proof, nonce, context = '' }: AttestFlags) {
+async function proofOf({ proof, namesProof, nonce, context = '' }: AttestFlags) {
   if (proof === false) {
-    if (nonce !== undefined) throw fail('USAGE', 'expected either --nonce with --proof or --no-proof, found both')
+    // A script that asks for a proof and forgets --no-proof in it must not go on without one.
+    if (namesProof || nonce !== undefined || context !== '') throw fail('USAGE', bothWays)
     return 'not-asked' as const
   }
   if (typeof proof !== 'string' || nonce === undefined) throw fail('USAGE', 'expected --nonce <hex> with --proof <file>, or --no-proof')
@@ -109,14 +117,22 @@ async function proofOf({ proof, nonce, context = '' }: AttestFlags) {
   }
 }
 
+const bothWays = 'expected either --nonce and --proof, with --context where there is one, or --no-proof; found both'
+
 function timeOf(at: string | undefined, cli: Cli): Date {
   if (at === undefined) return cli.now()
   const time = new Date(at)
   // Dates without a time are midnight in UTC, with one and no zone in local time: a verdict must not depend on where it is made.
-  if (!/^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(at) || Number.isNaN(time.getTime())) {
+  if (!/^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(at) || !isOnCalendar(at) || Number.isNaN(time.getTime())) {
     throw fail('USAGE', `--at: expected a time such as 2026-06-01T12:00:00Z, found ${at}`)
   }
   return time
+}
+
+// Date makes 2 March of 30 February.
+function isOnCalendar(at: string): boolean {
+  const [year = 0, month = 0, day = 0] = at.slice(0, 10).split('-').map(Number)
+  return new Date(Date.UTC(year, month - 1, day)).toISOString().startsWith(at.slice(0, 10))
 }
 
 function profileOf(name: string): NonNullable<DicePolicy['profile']> {
