@@ -11,6 +11,14 @@ interface Row {
   readonly isCaught: boolean
 }
 
+const isJson = process.argv.includes('--json')
+// Each row as it comes: the whole takes about a minute.
+const say = (...cells: readonly string[]): void => {
+  if (!isJson) console.log(`| ${cells.join(' | ')} |`)
+}
+const head = ['suite', 'rule', 'what the plugin does wrong', 'first rule that failed', 'caught']
+say(...head)
+say(...head.map(() => '---'))
 const rows: Row[] = []
 const unbroken: { readonly rule: string; readonly reason: string }[] = []
 const missing: string[] = []
@@ -18,6 +26,7 @@ for (const { suite, rules, mutants, unbroken: reasons } of allMutants) {
   for (const { rule, wrong, play } of mutants) {
     const first = (await play())?.rule
     rows.push({ suite, rule, wrong, first, isCaught: first === rule })
+    say(suite, rule, wrong, first ?? 'none', first === rule ? 'yes' : 'NO')
   }
   for (const rule of rules.filter((id) => !mutants.some((mutant) => mutant.rule === id))) {
     const reason = reasons[rule]
@@ -27,12 +36,9 @@ for (const { suite, rules, mutants, unbroken: reasons } of allMutants) {
 }
 
 const caught = rows.filter(({ isCaught }) => isCaught).length
-if (process.argv.includes('--json')) {
+if (isJson) {
   console.log(JSON.stringify({ mutants: rows.length, caught, rows, unbroken, missing, withoutMutants: suitesToProve() }, null, 2))
 } else {
-  const cells = rows.map(({ suite, rule, wrong, first = 'none', isCaught }) => [suite, rule, wrong, first, isCaught ? 'yes' : 'NO'])
-  const head = ['suite', 'rule', 'what the plugin does wrong', 'first rule that failed', 'caught']
-  for (const row of [head, head.map(() => '---'), ...cells]) console.log(`| ${row.join(' | ')} |`)
   for (const { rule, reason } of unbroken) console.log(`\n${rule} has no mutant: ${reason}`)
   for (const { suite, reason } of suitesToProve())
     console.log(`\nThe suite of a ${suite} has no mutants: ${reason ?? 'write them, or their reason'}`)

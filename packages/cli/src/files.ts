@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { access, type FileHandle, link, open, readFile, rename, rm } from 'node:fs/promises'
+import { access, type FileHandle, link, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { OtaError } from '@reflash/core'
 import { fail } from './cli-errors.ts'
@@ -39,14 +39,15 @@ export interface WriteOptions {
 
 /**
  * Writes a file so that it appears whole or not at all: into a temporary file beside it, which is synced and then renamed. Whatever
- * `write` throws, the temporary file goes.
+ * `write` throws, the temporary file goes. What stands at a link is replaced, not the link.
  * @throws `FILE_EXISTS`, `FILE_NOT_FOUND` (the folder), `FILE_NOT_WRITABLE`
  */
 export async function writeWhole<T>(
-  path: string,
+  named: string,
   { mode = 0o666, replace }: WriteOptions,
   write: (file: FileHandle) => Promise<T>,
 ): Promise<T> {
+  const path = replace ? await placeOf(named) : named
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.part`)
   let file: FileHandle | undefined
   try {
@@ -63,6 +64,15 @@ export async function writeWhole<T>(
     await file?.close().catch(() => {})
     await rm(temporary, { force: true })
   }
+}
+
+/** The file that a path means. A device or a pipe in its place would go from the machine: renaming replaces whatever is there. */
+async function placeOf(path: string): Promise<string> {
+  const found = await stat(path).catch(() => undefined)
+  if (found === undefined) return path
+  if (found.isFile()) return realpath(path)
+  const what = found.isDirectory() ? 'a folder' : 'a device, a pipe or a socket'
+  throw fail('FILE_NOT_WRITABLE', `${path} cannot be written: expected a file or nothing there, found ${what}`)
 }
 
 export function readError(error: unknown, path: string, what: string): unknown {

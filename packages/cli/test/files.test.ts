@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { readSmallFile, writeWhole } from '../src/files.ts'
@@ -35,6 +35,21 @@ describe('writing a file', () => {
     await write(true)
     expect(await readFile(path, 'utf8')).toBe('new')
     expect(await readdir(folder)).toEqual(['a'])
+  })
+
+  it('replaces the file that a link means, and no device', async () => {
+    const folder = await temporaryFolder()
+    const at = (name: string): string => join(folder, name)
+    const write = (name: string) => writeWhole(at(name), { replace: true }, async (file) => void (await file.write('new')))
+    await writeFile(at('file'), 'old')
+    await symlink('file', at('link'))
+    await write('link')
+    expect(await readFile(at('file'), 'utf8')).toBe('new')
+    expect((await lstat(at('link'))).isSymbolicLink()).toBe(true)
+    // As /dev/stdout is, of which scripts are fond.
+    await symlink('/dev/null', at('device'))
+    await expect(write('device')).rejects.toMatchObject({ code: 'FILE_NOT_WRITABLE', message: expect.stringContaining('found a device') })
+    expect((await lstat(at('device'))).isSymbolicLink()).toBe(true)
   })
 
   it('names the folder that is missing, and the folder that stands where the file should', async () => {

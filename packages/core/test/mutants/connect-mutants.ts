@@ -122,7 +122,7 @@ export const brokenWireMutants: readonly Mutant[] = [
   })),
   lineMutant('connect/abort-during', 'lets nobody go before the device has answered', { heeds: false }),
   lineMutant('connect/dispose-busy', 'leaves a word waiting when its connection ends', { ends: false, tries: 60 }),
-  lineMutant('connect/slow', 'has no patience', { againMs: 35, tries: 1 }),
+  lineMutant('connect/slow', 'has no patience', { againMs: 100, tries: 1 }),
   lineMutant('connect/duplicate', 'takes any answer for the one that it waits for', { matches: 'any', againMs: 200, tries: 3 }),
   lineMutant('connect/stale', 'knows an answer that comes twice in a row, and no other', { matches: 'not-twice', againMs: 200, tries: 3 }),
   lineMutant('connect/flip', 'does not check what it is told', { checks: () => true }),

@@ -27,7 +27,7 @@ export interface LineHabits {
   readonly ends: boolean
 }
 
-export const rightLine: LineHabits = { againMs: 15, tries: 8, checks: isWhole, matches: 'number', heeds: true, ends: true }
+export const rightLine: LineHabits = { againMs: 15, tries: 16, checks: isWhole, matches: 'number', heeds: true, ends: true }
 
 /** Asks over a channel: one question at a time, again where no answer comes. */
 export interface FramedLine {

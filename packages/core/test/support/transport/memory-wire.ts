@@ -20,7 +20,7 @@ export interface MemoryWire extends Wire {
 type Direction = 'to-device' | 'to-transport'
 
 /** Milliseconds that each message takes on a line that is slow. */
-const slowMs = 25
+const slowMs = 60
 
 /** Makes a line to a device; the device gets its end of each channel by `accept`. */
 export function memoryWire(accept: (end: ChannelEnd) => void): MemoryWire {
