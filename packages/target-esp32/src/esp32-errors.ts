@@ -284,7 +284,7 @@ export const esp32Errors = {
   FLASH_SIZE_UNKNOWN: {
     fault: 'unsupported',
     means: 'The flash does not say how large it is.',
-    next: 'Pass `flashBytes`.',
+    next: 'Pass `flashBytes` (`--flash-size` on the command line).',
   },
   FLASH_RANGE: {
     fault: 'invalid',

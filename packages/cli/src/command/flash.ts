@@ -1,6 +1,6 @@
 import type { Driver, FlashPort, Json, RunContext } from '@reflash/core'
 import { controlLines, type Esp32Plan, esp32Target, noControlLines, type SerialFlashPort, serialTransport } from '@reflash/target-esp32'
-import type { Command } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
 import type { Cli } from '../cli.ts'
 import { fail } from '../cli-errors.ts'
 import { fileToFlash, type ImageToFlash, isFile, referenceToFlash, type SourceFlags } from '../flash/image-to-flash.ts'
@@ -13,6 +13,7 @@ interface FlashFlags extends SourceFlags {
   readonly port: string
   readonly baud: number
   readonly reset?: string
+  readonly flashSize?: number
   readonly rollback: boolean
 }
 
@@ -29,6 +30,7 @@ export function defineFlash(command: Command, cli: Cli): void {
         '--reset <how>',
         'lines: by DTR and RTS; none: the chip is in its ROM loader already (default: lines, where the port has them)',
       )
+      .option('--flash-size <size>', 'such as 4MB; needed for chips whose flash cannot be asked: P4, H4, E22, S31', flashSize)
       .option('--no-rollback', 'the bootloader was built without CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE')
       .option(
         '--key <file>',
@@ -51,20 +53,35 @@ Examples:
     .action((subject: string, flags: FlashFlags) => flash(subject, flags, cli))
 }
 
+/** @throws InvalidArgumentError */
+function flashSize(text: string): number {
+  const [, digits, unit] = /^([1-9]\d{0,3})(KB|MB)$/i.exec(text) ?? []
+  if (digits === undefined) throw new InvalidArgumentError('expected a size such as 4MB or 512KB.')
+  return Number(digits) * 1024 ** (unit?.toUpperCase() === 'KB' ? 1 : 2)
+}
+
 const resets = { lines: controlLines, none: noControlLines } as const
 
 async function flash(subject: string, flags: FlashFlags, cli: Cli): Promise<void> {
-  const { port: path, baud, reset } = flags
+  const { port: path, baud, reset, flashSize: flashBytes } = flags
   if (reset !== undefined && reset !== 'lines' && reset !== 'none') throw fail('USAGE', `--reset: expected lines or none, found ${reset}`)
   // What is wrong with a file shows before the chip is touched.
   const file = (await isFile(subject)) ? await fileToFlash(subject) : undefined
   if (file === undefined && (flags.key === undefined) === (flags.allowUnsigned !== true)) {
     throw fail('USAGE', `${subject} is no file, so it is a reference: expected either --key <cosign.pub> or --allow-unsigned`)
   }
+  if (file !== undefined && flags.key !== undefined) {
+    throw fail('USAGE', `--key: expected a reference, whose signature it checks, found the file ${subject}, which has none`)
+  }
   const target = esp32Target({ rollback: flags.rollback })
   const context: RunContext = { signal: cli.signal, now: cli.now() }
   if (file !== undefined) await target.inspect(file.image, context)
-  const transport = serialTransport({ port: path, baud, ...(reset === undefined ? {} : { reset: resets[reset] }) })
+  const transport = serialTransport({
+    port: path,
+    baud,
+    ...(flashBytes === undefined ? {} : { flashBytes }),
+    ...(reset === undefined ? {} : { reset: resets[reset] }),
+  })
   try {
     const { port } = await transport.connect({ id: 'serial' }, { signal: cli.signal })
     const source = file ?? (await referenceToFlash(subject, port.chip, flags, cli))

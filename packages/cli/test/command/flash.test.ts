@@ -5,14 +5,15 @@ import { demoImage, memoryFlash, serveRom, virtualEsp32, virtualRom } from '@ref
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { sayReflash, startReflash } from '../testing/run-reflash.ts'
 
-const imageOf = (version: string, chip: 'esp32s3' | 'esp32c3' = 'esp32s3', sizeBytes = 128 * 1024) =>
-  demoImage({ chip, version, sizeBytes })
+type Chip = 'esp32s3' | 'esp32c3' | 'esp32p4'
+const imageOf = (version: string, chip: Chip = 'esp32s3', sizeBytes = 128 * 1024) => demoImage({ chip, version, sizeBytes })
 const writes = 0x11
 
 /** A board that runs 1.0.0, on a socket, and a folder with the images. */
-async function bench(options: { readonly paced?: boolean } = {}) {
-  const board = virtualEsp32({ chip: 'esp32s3', flash: memoryFlash() })
-  board.provision(imageOf('1.0.0', 'esp32s3', 16 * 1024))
+async function bench(options: { readonly paced?: boolean; readonly chip?: Chip } = {}) {
+  const { chip = 'esp32s3' } = options
+  const board = virtualEsp32({ chip, flash: memoryFlash() })
+  board.provision(imageOf('1.0.0', chip, 16 * 1024))
   board.boot()
   const rom = virtualRom(board)
   const line = await serveRom(rom, options)
@@ -65,6 +66,41 @@ describe('reflash flash', () => {
     expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'WRONG_CHIP' } })
     expect(rom.requests.get(writes)).toBeUndefined()
     expect(version(board)).toBe('1.0.0')
+  })
+
+  it('refuses a flash that is smaller than its partition table says, and writes nothing', async () => {
+    const { board, rom, file, port } = await bench()
+    const path = await file('new.bin', imageOf('1.1.0'))
+    const { stderr, exitCode } = await sayReflash(['flash', ...port, path, '--flash-size', '2MB'])
+    expect(exitCode).toBe(2)
+    expect(stderr).toContain('PARTITION_TABLE_INVALID')
+    expect(stderr).toContain('within 2097152 bytes of flash')
+    expect(rom.requests.get(writes)).toBeUndefined()
+    expect(version(board)).toBe('1.0.0')
+  })
+
+  it('takes the size of a flash that cannot be asked from --flash-size, which the error names', async () => {
+    const { board, file, port } = await bench({ chip: 'esp32p4' })
+    const path = await file('new.bin', imageOf('1.1.0', 'esp32p4'))
+    const { stderr, exitCode } = await sayReflash(['flash', ...port, path])
+    expect(exitCode).toBe(5)
+    expect(stderr).toContain('--flash-size')
+    expect(await sayReflash(['flash', ...port, path, '--flash-size', '4'])).toMatchObject({ exitCode: 2 })
+    expect(await sayReflash(['flash', ...port, path, '--flash-size', '4mb'])).toMatchObject({ exitCode: 0 })
+    expect(version(board)).toBe('1.1.0')
+  })
+
+  it.each([
+    ['a key for a file, which has no signature', ['--key', 'cosign.pub'], '--key: expected a reference'],
+    ['a socket without a port', ['--port', 'socket://board'], 'expected socket://<host>:<port>'],
+    ['a port that is none', ['--port', 'socket://board:99999'], 'expected one from 1 to 65535'],
+    ['a port without a name', ['--port', ''], 'found nothing'],
+  ])('refuses %s', async (_, options, words) => {
+    const { rom, file, port } = await bench()
+    const { stderr, exitCode } = await sayReflash(['flash', ...port, await file('new.bin', imageOf('1.1.0')), ...options])
+    expect(exitCode).toBe(2)
+    expect(stderr).toContain(words)
+    expect(rom.requests.size).toBe(0)
   })
 
   it('refuses a file that is no image before it looks for the chip', async () => {

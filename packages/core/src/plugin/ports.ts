@@ -12,6 +12,8 @@ export interface Ports {
 /** Raw flash behind a cable or a debug probe. Offsets and lengths in bytes. */
 export interface FlashPort extends AsyncDisposable {
   readonly deviceId: string
+  /** Bytes of the flash, where the wire can tell: a layout that goes beyond them is none. */
+  readonly flashBytes?: number
   read(offset: number, length: number, context: RunContext): Promise<Uint8Array>
   /** Whole erase blocks; afterwards every byte reads 0xFF. */
   erase(offset: number, length: number, context: RunContext): Promise<void>

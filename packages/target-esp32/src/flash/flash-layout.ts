@@ -41,7 +41,11 @@ export interface FlashLayout {
  * @throws `PARTITION_TABLE_INVALID`, `OTADATA_MISSING`, `FLASH_READ_SHORT`, and what the port throws
  */
 export async function readLayout(port: FlashPort, tableOffset: number, context: RunContext): Promise<FlashLayout> {
-  const table = parsePartitionTable(await readExactly(port, tableOffset, partitionTableBytes, context), { tableOffset })
+  const { flashBytes } = port
+  const table = parsePartitionTable(await readExactly(port, tableOffset, partitionTableBytes, context), {
+    tableOffset,
+    ...(flashBytes === undefined ? {} : { flashBytes }),
+  })
   const place = table.partitions.find(isOtadata)
   if (place === undefined)
     throw fail('OTADATA_MISSING', 'partition table: expected an otadata partition (type data, subtype 0), found none')

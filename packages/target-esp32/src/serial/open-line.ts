@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net'
-import { throwIfAborted } from '@reflash/core'
+import { coreError, throwIfAborted } from '@reflash/core'
 import type { SerialPort } from 'serialport'
 import { fail } from '../esp32-errors.ts'
 import type { LineListener, OpenLine, SerialLine } from './serial-line.ts'
@@ -9,17 +9,18 @@ const openTimeoutMs = 10_000
 
 /**
  * Opens a port of this machine through the package `serialport`, which is loaded only now, or a socket to a server of serial ports.
- * @throws `SERIAL_ADDON_MISSING`, `SERIAL_UNAVAILABLE`, `ABORTED`
+ * @throws `SERIAL_ADDON_MISSING`, `SERIAL_UNAVAILABLE`, `INVALID_OPTIONS`, `ABORTED`
  */
 export const openLine: OpenLine = async (path, { baud, signal }) => {
   throwIfAborted(signal)
   const address = /^socket:\/\/(?:\[([0-9a-fA-F:]+)\]|([^:/]+)):(\d{1,5})\/?$/.exec(path)
   if (address !== null) return await openSocket(path, (address[1] ?? address[2]) as string, Number(address[3]), signal)
+  if (path.startsWith('socket:')) throw coreError('INVALID_OPTIONS', `port: expected socket://<host>:<port>, found ${path.slice(0, 100)}`)
   return await openPort(path, baud, signal)
 }
 
 async function openSocket(path: string, host: string, port: number, signal: AbortSignal): Promise<SerialLine> {
-  if (port < 1 || port > 65_535) throw fail('SERIAL_UNAVAILABLE', `${path}: expected a port from 1 to 65535, found ${port}`)
+  if (port < 1 || port > 65_535) throw coreError('INVALID_OPTIONS', `port: expected one from 1 to 65535 in ${path}, found ${port}`)
   const socket = connect({ host, port, noDelay: true })
   await new Promise<void>((resolve, reject) => {
     const settle = (error?: Error): void => {
@@ -86,7 +87,8 @@ async function loadSerialPort(): Promise<typeof SerialPort> {
 }
 
 function notOpened(path: string, cause: unknown): Error {
-  const found = cause instanceof Error ? cause.message : String(cause)
+  // serialport's messages begin with the name of their class.
+  const found = (cause instanceof Error ? cause.message : String(cause)).replace(/^Error: /, '')
   return fail('SERIAL_UNAVAILABLE', `${path}: expected a serial port that can be opened, found ${found}`, { cause })
 }
 

@@ -144,7 +144,7 @@ function settingsOf({
   open = openLine,
 }: SerialTransportOptions): SerialSettings {
   const wrong = (name: string, expected: string, found: unknown): Error =>
-    coreError('INVALID_OPTIONS', `${name}: expected ${expected}, found ${String(found)}`)
+    coreError('INVALID_OPTIONS', `${name}: expected ${expected}, found ${String(found) || 'nothing'}`)
   if (typeof port !== 'function' && (typeof port !== 'string' || port === '')) throw wrong('port', 'a path or a function', port)
   for (const [name, value] of Object.entries({ baud, initialBaud })) {
     if (!Number.isInteger(value) || value < baudLimits[0] || value > baudLimits[1]) throw wrong(name, `${baudLimits.join(' to ')}`, value)
