@@ -1,27 +1,42 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { tokenDevices } from '@reflash/core'
-import type { Attack, KnownDevice, PullBench, PullClient, PullOffer, TransportInstance, TransportSettings } from '@reflash/core/conformance'
+import type {
+  Attack,
+  Caller,
+  KnownDevice,
+  PullBench,
+  PullClient,
+  PullOffer,
+  TransportInstance,
+  TransportSettings,
+} from '@reflash/core/conformance'
 import { openLine } from '../../src/broker-line.ts'
 import { checkBroker } from '../../src/broker-options.ts'
 import { type MqttComponent, type MqttState, mqttClient } from '../../src/client/index.ts'
 import { defaultMqttLimits, mqttTransport } from '../../src/index.ts'
 import { encodeCheckIn } from '../../src/wire/check-in.ts'
+import type { BenchBroker, MakeBroker } from './bench-broker.ts'
 import { connectPacket, publishPacket, rawConnection, subscribePacket } from './raw-mqtt.ts'
 import { wiredBoard } from './wired-board.ts'
 
-/** Who everybody is at the broker of these tests: the token in a message says who a device is. */
-export const secrets = { username: 'reflash-server', password: 'a-password-that-nobody-sees' }
 const limits = { retryMs: 80, silenceMs: 700, activateMs: 700, connectMs: 1_000, drainMs: 300, chunkBytes: 512, windowBytes: 2048 }
-const clientLimits = { retryMs: 80, silenceMs: 700, connectMs: 1_000, requestBytes: 256 * 1024, chunkBytes: 16_384 }
+// Patient: what is asked again because this machine is busy comes twice, and the second time behind what was said next.
+const clientLimits = { retryMs: 300, silenceMs: 700, connectMs: 1_000, requestBytes: 256 * 1024, chunkBytes: 16_384 }
 
-/** The pull side, below one prefix of the broker. */
-function pullBench(prefix: string, version: '5' | '3.1.1'): PullBench {
+/** The pull side, below the prefix of the broker. */
+function pullBench({ place, loginOf }: BenchBroker): PullBench {
+  const { prefix } = place
+  const connecting = (caller: Caller, name: string): Buffer => {
+    const { username, password } = loginOf(caller)
+    return connectPacket(`${name}-${randomBytes(6).toString('hex')}`, username, password)
+  }
   const topicOf = (id: string, kind: string): string => `${prefix}/v1/up/${id}/${kind}`
   return {
     carries: ['model', 'installed', 'attributes', 'evidence', 'seq', 'digest', 'crc32', 'poll', 'reasons', 'cancel', 'reports', 'offset'],
-    async client(address, { id, token }): Promise<PullClient> {
-      const options = { url: address, version, prefix, limits: clientLimits, ...secrets }
+    async client(address, caller): Promise<PullClient> {
+      const { id, token } = caller
+      const options = { ...place, url: address, limits: clientLimits, ...loginOf(caller) }
       const client = mqttClient({ ...options, deviceId: id, ...(token === undefined ? {} : { token }) })
       const heard: Uint8Array[] = []
       const tap = await openLine(checkBroker(options), defaultMqttLimits)
@@ -50,11 +65,15 @@ function pullBench(prefix: string, version: '5' | '3.1.1'): PullBench {
         },
       }
     },
-    async raw(address, { id, token }) {
-      const begin = (): Buffer => connectPacket(`raw-${randomBytes(6).toString('hex')}`, secrets.username, secrets.password)
+    async raw(address, device) {
+      const { id, token } = device
       const listen = subscribePacket(`${prefix}/v1/down/${id}/#`)
       const state = { model: 'board', installed: { version: '1.0.0' } }
-      const bytes = Buffer.concat([begin(), listen, publishPacket(topicOf(id, 'check-in'), encodeCheckIn({ re: 77, token, state }))])
+      const bytes = Buffer.concat([
+        connecting(device, 'raw'),
+        listen,
+        publishPacket(topicOf(id, 'check-in'), encodeCheckIn({ re: 77, token, state })),
+      ])
       return {
         bytes,
         async send(sent, { pieceBytes = sent.length } = {}) {
@@ -77,14 +96,14 @@ function pullBench(prefix: string, version: '5' | '3.1.1'): PullBench {
         },
       }
     },
-    attacks: attacks(topicOf),
+    attacks: attacks(topicOf, (device) => connecting(device, 'attack')),
   }
 }
 
 const digest0 = `sha256:${'0'.repeat(64)}` as const
 
 /** What only this wire makes possible. */
-function attacks(topicOf: (id: string, kind: string) => string): readonly Attack[] {
+function attacks(topicOf: (id: string, kind: string) => string, connecting: (device: KnownDevice) => Buffer): readonly Attack[] {
   const publishing = (
     name: string,
     messages: (device: KnownDevice) => readonly (readonly [topic: string, payload: Uint8Array])[],
@@ -92,7 +111,7 @@ function attacks(topicOf: (id: string, kind: string) => string): readonly Attack
     name,
     async run(address, device) {
       const { socket } = rawConnection(address)
-      socket.write(connectPacket(`attack-${randomBytes(6).toString('hex')}`, secrets.username, secrets.password))
+      socket.write(connecting(device))
       for (const [topic, payload] of messages(device)) socket.write(publishPacket(topic, payload))
       await pause(50)
       socket.destroy()
@@ -123,23 +142,28 @@ function attacks(topicOf: (id: string, kind: string) => string): readonly Attack
   ]
 }
 
-/** A transport with a prefix of its own, and with all that its suite wants of it. */
-export function transportInstance(url: string, version: '5' | '3.1.1') {
+/** A transport at a broker of its own, or with a prefix of its own, and with all that its suite wants of it. */
+export function transportInstance(makeBroker: MakeBroker) {
   return async ({ devices }: TransportSettings): Promise<TransportInstance> => {
-    const prefix = `t-${randomBytes(6).toString('hex')}`
-    const options = { url, version, prefix, ...secrets }
-    const boards = Array.from({ length: 4 }, (_, index) => ({ id: `board-${index}-${prefix}`, token: `token-of-board-${index}` }))
-    const known = Object.fromEntries([...devices, ...boards].map(({ id, token }) => [id, token]))
-    const plugin = mqttTransport({ ...options, limits, authenticators: [tokenDevices(known)] })
+    const mark = randomBytes(6).toString('hex')
+    const boards = Array.from({ length: 4 }, (_, index) => ({ id: `board-${index}-${mark}`, token: `token-of-board-${index}` }))
+    const known = [...devices, ...boards]
+    const broker = await makeBroker(known)
+    const { place, server, loginOf } = broker
+    const authenticators = [tokenDevices(Object.fromEntries(known.map(({ id, token }) => [id, token])))]
+    const plugin = mqttTransport({ ...place, ...server, limits, authenticators })
     return {
       plugin,
       async agent() {
-        const { id, token } = boards.shift() as KnownDevice
-        return wiredBoard(id, options, token, 6_000)
+        const device = boards.shift() as KnownDevice
+        return wiredBoard(device.id, { ...place, ...loginOf(device) }, device.token, 6_000)
       },
-      pull: pullBench(prefix, version),
-      secrets: [secrets.password],
-      dispose: async () => plugin.close(),
+      pull: pullBench(broker),
+      secrets: [server.password ?? ''],
+      async dispose() {
+        await plugin.close()
+        await broker.dispose()
+      },
     }
   }
 }

@@ -1,0 +1,3 @@
+import { embeddedConformance } from './support/conformance.ts'
+
+embeddedConformance()
