@@ -6,6 +6,7 @@ import type { Cli } from '../cli.ts'
 import { fail } from '../cli-errors.ts'
 import type { AgentEvent, Outcome } from '../device/device-agent.ts'
 import { type OpenDevice, openDevice } from '../device/open-device.ts'
+import { type ServerFlags, serverConnection, withDeviceMqttFlags } from '../device/server-connection.ts'
 import { entryOf } from '../error-tables.ts'
 import { exitCodes } from '../exit-code.ts'
 import { readSmallFile } from '../files.ts'
@@ -14,9 +15,7 @@ import { required } from '../required-option.ts'
 import { wholeNumber } from '../whole-number.ts'
 import { defineFleetDevice } from './fleet-device.ts'
 
-interface DeviceFlags {
-  readonly server: string
-  readonly id: string
+interface DeviceFlags extends ServerFlags {
   readonly chip: ChipName
   readonly state: string
   readonly token?: string
@@ -28,22 +27,7 @@ interface DeviceFlags {
 
 export function defineDevice(command: Command, cli: Cli): void {
   defineFleetDevice(command, cli)
-  command
-    .description(
-      'Is a virtual ESP32 that updates itself over HTTP: 4 MiB of flash with two slots and nothing installed at first, kept in a folder from run to run. It checks in, downloads into the slot that does not run, reads back, switches, restarts, tests itself and confirms. It may be killed at any time.',
-    )
-    .option('--server <url>', 'the update server')
-    .option('--id <device>', 'its id')
-    .addOption(new Option('--chip <chip>', 'its chip').choices(chips.map(({ name }) => name)))
-    .option('--state <folder>', 'where its flash is kept; made where it is missing')
-    .option('--token <token>', 'its token; other users of the machine can see a command line, so --token-file is better')
-    .option('--token-file <file>', 'a file that holds its token')
-    .option('--once', 'check in once, with the whole update and its confirmation when one is offered')
-    .option('--poll-ms <milliseconds>', 'how often to check in (default: as the server says)', wholeNumber)
-    .addOption(
-      new Option('--rollback-test <result>', 'let the self-test of every new image fail, so that the device rolls back').choices(['fail']),
-    )
-    .option('--json', 'print the outcome as JSON on stdout, and every event as a line of JSON on stderr')
+  withDeviceFlags(command)
     .hook('preAction', required('--server <url>'))
     .hook('preAction', required('--id <device>'))
     .hook('preAction', required('--chip <chip>'))
@@ -57,6 +41,7 @@ With --once, exit code 0 means that the update was confirmed or that the device 
 Examples:
   reflash device --server http://127.0.0.1:8080 --id d1 --chip esp32s3 --state d1 --once
   reflash device --server http://127.0.0.1:8080 --id d1 --chip esp32s3 --state d1 --token-file d1.token
+  reflash device --server mqtt://127.0.0.1:1883 --id d1 --chip esp32s3 --state d1 --token-file d1.token --once
   reflash device --server http://127.0.0.1:8080 --id d1 --chip esp32s3 --state d1 --once --rollback-test fail
   reflash device list --select site=berlin
   reflash device explain d1`,
@@ -64,19 +49,37 @@ Examples:
     .action((flags: DeviceFlags) => device(flags, cli))
 }
 
+function withDeviceFlags(command: Command): Command {
+  command
+    .description(
+      'Is a virtual ESP32 that updates itself over HTTP or MQTT: 4 MiB of flash with two slots and nothing installed at first, kept in a folder from run to run. It checks in, downloads into the slot that does not run, reads back, switches, restarts, tests itself and confirms. It may be killed at any time.',
+    )
+    .option('--server <url>', 'the update server, http(s)://, or the broker that it is behind, mqtt(s)://')
+    .option('--id <device>', 'its id')
+    .addOption(new Option('--chip <chip>', 'its chip').choices(chips.map(({ name }) => name)))
+    .option('--state <folder>', 'where its flash is kept; made where it is missing')
+    .option('--token <token>', 'its token; other users of the machine can see a command line, so --token-file is better')
+    .option('--token-file <file>', 'a file that holds its token')
+    .option('--once', 'check in once, with the whole update and its confirmation when one is offered')
+    .option('--poll-ms <milliseconds>', 'how often to check in (default: as the server says)', wholeNumber)
+    .addOption(
+      new Option('--rollback-test <result>', 'let the self-test of every new image fail, so that the device rolls back').choices(['fail']),
+    )
+  return withDeviceMqttFlags(command).option('--json', 'print the outcome as JSON on stdout, and every event as a line of JSON on stderr')
+}
+
 /** Bytes; a token has at most 1024 characters. */
 const tokenFileLimitBytes = 4096
 
 async function device(flags: DeviceFlags, cli: Cli): Promise<void> {
-  const { server, id, chip, state, once = false } = flags
+  const { id, chip, state, once = false } = flags
   const token = await tokenOf(flags)
   const teller = tellerOn(cli)
   const opened = await openDevice({
-    server,
+    connection: await serverConnection(flags, token, cli),
     id,
     chip,
     folder: state,
-    ...(token === undefined ? {} : { token }),
     selfTest: () => flags.rollbackTest !== 'fail',
     onEvent: teller.event,
     now: cli.now,
@@ -86,7 +89,7 @@ async function device(flags: DeviceFlags, cli: Cli): Promise<void> {
     else await loop(opened, flags, teller, cli)
   } finally {
     teller.end()
-    opened.close()
+    await opened.close()
   }
 }
 

@@ -1,9 +1,9 @@
 import { type NativeClientOptions, type NativeComponent, nativeClient } from '@reflash/transport-http/client'
 import { fail } from '../cli-errors.ts'
-import type { OfferedImage, ReceivedAnswer, UpdateServer } from './update-server.ts'
+import type { OfferedImage, ReceivedAnswer, ServerConnection } from './update-server.ts'
 
 /** The update server behind reflash's own protocol over HTTP. */
-export interface NativeServer extends UpdateServer {
+export interface NativeServer extends ServerConnection {
   close(): void
 }
 

@@ -3,14 +3,13 @@ import { openVirtualEsp32 } from '@reflash/target-esp32/testing'
 import { type AgentOptions, type DeviceAgent, deviceAgent } from './device-agent.ts'
 import { lockDevice } from './device-lock.ts'
 import { deviceMemory } from './device-memory.ts'
-import { nativeServer } from './native-server.ts'
+import type { ServerConnection } from './update-server.ts'
 import { virtualHardware } from './virtual-hardware.ts'
 
 export interface OpenDeviceOptions extends Pick<AgentOptions, 'selfTest' | 'onEvent' | 'now'> {
-  readonly server: string
+  readonly connection: ServerConnection
   readonly id: string
   readonly chip: ChipName
-  readonly token?: string
   /** Where flash and memory are kept. */
   readonly folder: string
 }
@@ -18,25 +17,24 @@ export interface OpenDeviceOptions extends Pick<AgentOptions, 'selfTest' | 'onEv
 /** A virtual device that is powered on. */
 export interface OpenDevice {
   readonly agent: DeviceAgent
-  close(): void
+  close(): Promise<void>
 }
 
 /**
  * Takes a state folder for this process and starts the virtual ESP32 in it.
- * @throws `DEVICE_STATE_IN_USE`, `DEVICE_STATE_INVALID`, `VIRTUAL_DEVICE`, `VIRTUAL_FLASH`, `INVALID_OPTION`
+ * @throws `DEVICE_STATE_IN_USE`, `DEVICE_STATE_INVALID`, `VIRTUAL_DEVICE`, `VIRTUAL_FLASH`
  */
-export async function openDevice({ server, id, chip, token, folder, ...options }: OpenDeviceOptions): Promise<OpenDevice> {
-  const connection = nativeServer({ server, deviceId: id, ...(token === undefined ? {} : { token }) })
+export async function openDevice({ connection, id, chip, folder, ...options }: OpenDeviceOptions): Promise<OpenDevice> {
   const lock = await lockDevice(folder)
   try {
     const device = openVirtualEsp32(folder, { chip, id })
     const agent = deviceAgent({ ...options, hardware: virtualHardware(device), memory: deviceMemory(folder), server: connection })
     return {
       agent,
-      close() {
-        connection.close()
+      async close() {
         device.close()
         lock.release()
+        await connection.close()
       },
     }
   } catch (error) {

@@ -41,3 +41,8 @@ export interface UpdateServer {
   download(offer: ReceivedOffer, image: OfferedImage, offset: number, signal: AbortSignal): Promise<ByteStream> | ByteStream
   report(seq: number, report: Report, signal: AbortSignal): Promise<void>
 }
+
+/** A way to the update server that is hung up in the end. */
+export interface ServerConnection extends UpdateServer {
+  close(): void | Promise<void>
+}

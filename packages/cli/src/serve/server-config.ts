@@ -2,12 +2,21 @@ import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { ReflashOptions } from '@reflash/core'
 import type { HttpTransportOptions } from '@reflash/transport-http'
+import type { MqttTransportOptions } from '@reflash/transport-mqtt'
 import { fail } from '../cli-errors.ts'
 import { exists, fileNotFound } from '../files.ts'
 
-/** What `reflash.config.ts` may say: any part of a composition, and how HTTP is served. Options on the command line win. */
+/** How devices are served over MQTT: through the broker at `url`; or, without one, by a broker in this process, with `tls.cert` and `tls.key` of its own. */
+export interface MqttServerOptions extends Partial<Omit<MqttTransportOptions, 'authenticators'>> {
+  /** Where the broker in this process listens; `127.0.0.1:1883` where absent. */
+  readonly listen?: string
+}
+
+/** What `reflash.config.ts` may say: any part of a composition, and how HTTP and MQTT are served. Options on the command line win. */
 export interface ServerConfig extends Partial<ReflashOptions> {
-  readonly http?: HttpTransportOptions
+  /** False: devices have MQTT alone. */
+  readonly http?: HttpTransportOptions | false
+  readonly mqtt?: MqttServerOptions
 }
 
 /**
@@ -47,7 +56,9 @@ export function parseConfig(config: unknown, path: string): ServerConfig {
   return checkKeys(config as Record<string, unknown>, path)
 }
 
-const kinds: Readonly<Record<keyof ServerConfig, 'string' | 'number' | 'object' | 'function'>> = {
+type Kind = 'string' | 'number' | 'object' | 'function' | 'object or false'
+
+const kinds: Readonly<Record<keyof ServerConfig, Kind>> = {
   repository: 'string',
   product: 'string',
   registry: 'object',
@@ -67,8 +78,12 @@ const kinds: Readonly<Record<keyof ServerConfig, 'string' | 'number' | 'object' 
   clock: 'function',
   random: 'function',
   onEvent: 'function',
-  http: 'object',
+  http: 'object or false',
+  mqtt: 'object',
 }
+
+/** What only a broker elsewhere has. */
+const ofBrokers = ['version', 'username', 'password', 'clientId', 'share'] as const
 
 // A misspelt key would silently leave a default in force.
 function checkKeys(config: Readonly<Record<string, unknown>>, path: string): ServerConfig {
@@ -79,8 +94,25 @@ function checkKeys(config: Readonly<Record<string, unknown>>, path: string): Ser
         'CONFIG_UNREADABLE',
         `${path}: expected one of ${Object.keys(kinds).join(', ')}; found ${JSON.stringify(key.slice(0, 100))}`,
       )
-    if (value !== undefined && typeof value !== kind)
+    const isFalse = kind === 'object or false' && value === false
+    if (value !== undefined && !isFalse && typeof value !== (kind === 'object or false' ? 'object' : kind))
       throw fail('CONFIG_UNREADABLE', `${path}: ${key}: expected a value of type ${kind}, found ${typeof value}`)
   }
+  const { mqtt } = config as ServerConfig
+  if (mqtt !== undefined) checkMqtt(mqtt, path)
   return config as ServerConfig
+}
+
+function checkMqtt(mqtt: MqttServerOptions | null, path: string): void {
+  if (mqtt === null) throw fail('CONFIG_UNREADABLE', `${path}: mqtt: expected a value of type object, found null`)
+  if (mqtt.url !== undefined && mqtt.listen !== undefined)
+    throw fail(
+      'CONFIG_UNREADABLE',
+      `${path}: mqtt: expected either url, of a broker elsewhere, or listen, of one in this process; found both`,
+    )
+  if (mqtt.url === undefined && mqtt.tls !== undefined && (mqtt.tls?.cert === undefined || mqtt.tls.key === undefined))
+    throw fail('CONFIG_UNREADABLE', `${path}: mqtt.tls: expected cert and key of the broker in this process, found less`)
+  const foreign = ofBrokers.find((name) => mqtt.url === undefined && mqtt[name] !== undefined)
+  if (foreign !== undefined)
+    throw fail('CONFIG_UNREADABLE', `${path}: mqtt.${foreign}: expected mqtt.url, of a broker elsewhere, beside it; found none`)
 }

@@ -1,5 +1,6 @@
-import type { OtaEvent } from '@reflash/core'
+import { isOtaError, type OtaEvent } from '@reflash/core'
 import type { OnRequest } from '@reflash/transport-http'
+import type { OnMqttRecord } from '@reflash/transport-mqtt'
 import type { TextSink } from '../output.ts'
 
 export const logLevels = ['debug', 'info', 'warn', 'error'] as const
@@ -10,6 +11,8 @@ export interface ServerLog {
   record(level: LogLevel, message: string, facts?: object): void
   event(event: OtaEvent): void
   readonly request: OnRequest
+  /** What became of a message over MQTT. */
+  readonly message: OnMqttRecord
 }
 
 export function serverLog(sink: TextSink & { readonly isTTY?: boolean }, least: LogLevel, now: () => Date): ServerLog {
@@ -39,6 +42,11 @@ export function serverLog(sink: TextSink & { readonly isTTY?: boolean }, least: 
       if (logLevels.indexOf(level) < floor) return
       // A cause is a bug of ours or a broken plugin: its message may help, its stack is for debug.
       record(level, 'request', cause instanceof Error ? { ...request, cause: cause.message } : request)
+    },
+    message: (message, cause) => {
+      const fault = cause === undefined ? undefined : isOtaError(cause) ? cause.fault : 'internal'
+      const level = fault === 'internal' || fault === 'unavailable' ? 'warn' : fault === 'rejected' ? 'info' : 'debug'
+      record(level, 'mqtt message', fault === 'internal' && cause instanceof Error ? { ...message, cause: cause.message } : message)
     },
   }
 }

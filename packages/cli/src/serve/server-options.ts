@@ -14,6 +14,7 @@ import {
 import { cosignVerifier } from '@reflash/registry-oci'
 import { sqlFleet, sqlStore } from '@reflash/store-sql'
 import { esp32Target } from '@reflash/target-esp32'
+import { brokerDevices } from '@reflash/transport-mqtt'
 import { fail } from '../cli-errors.ts'
 import { readSmallFile } from '../files.ts'
 import type { ServerConfig } from './server-config.ts'
@@ -40,7 +41,8 @@ export interface ServerFlags {
 const keyLimitBytes = 65_536
 
 /**
- * Puts a composition together from options and configuration; what is said on the command line wins.
+ * Puts a composition together from options and configuration; what is said on the command line wins. Where it believes topics, a broker vouches
+ * for who a device is over MQTT; over HTTP that opens nothing.
  * @throws `USAGE` naming everything that is missing
  */
 export async function serverOptions(
@@ -48,16 +50,17 @@ export async function serverOptions(
   config: ServerConfig,
   registry: () => Promise<Registry>,
   warn: (line: string) => void,
+  believesTopics = false,
 ): Promise<ReflashOptions> {
   checkPairs(flags, config)
-  const { http: _, ...given } = config
+  const { http: _, mqtt: __, ...given } = config
   const store = storeOption(flags.store, flags.state)
   return {
     ...given,
     repository: flags.repository ?? (config.repository as string),
     registry: config.registry ?? (await registry()),
     verifiers: (await verifiersOf(flags)) ?? config.verifiers ?? [],
-    authenticators: (await authenticatorsOf(flags, warn)) ?? config.authenticators ?? [],
+    authenticators: withTopics((await authenticatorsOf(flags, warn)) ?? config.authenticators ?? [], believesTopics),
     targets: config.targets ?? [esp32Target()],
     attestation: config.attestation ?? [unattestedDevices()],
     journal: config.journal ?? sqlStore(store),
@@ -68,6 +71,11 @@ export async function serverOptions(
     ...(flags.pollMs === undefined ? {} : { pollMs: flags.pollMs }),
     ...(flags.channel === undefined ? {} : { policy: { ...config.policy, channel: flags.channel } }),
   }
+}
+
+function withTopics(authenticators: readonly Authenticator[], believesTopics: boolean): readonly Authenticator[] {
+  const vouched = brokerDevices()
+  return believesTopics && !authenticators.some(({ name }) => name === vouched.name) ? [...authenticators, vouched] : authenticators
 }
 
 function checkPairs({ repository, key, allowUnsigned, tokens, allowAnonymous }: ServerFlags, config: ServerConfig): void {

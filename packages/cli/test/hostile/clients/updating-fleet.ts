@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { isOtaError } from '@reflash/core'
+import { nativeServer } from '../../../src/device/native-server.ts'
 import { openDevice } from '../../../src/device/open-device.ts'
 import { chips, type FloodedServer, tokenOf } from './flooded-server.ts'
 
@@ -21,10 +22,9 @@ export async function updateFleet(server: FloodedServer, folder: string, ids: re
   const update = async (id: string): Promise<boolean> => {
     const started = performance.now()
     const device = await openDevice({
-      server: server.url,
+      connection: nativeServer({ server: server.url, deviceId: id, token: tokenOf(id) }),
       id,
       chip: chips.devices,
-      token: tokenOf(id),
       folder: join(folder, id),
       selfTest: () => true,
       now: () => new Date(),
@@ -45,7 +45,7 @@ export async function updateFleet(server: FloodedServer, folder: string, ids: re
       }
       return false
     } finally {
-      device.close()
+      await device.close()
     }
   }
   const done = await Promise.all(ids.map(update))
