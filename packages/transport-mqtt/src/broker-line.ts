@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import { aborted, throwIfAborted } from '@reflash/core'
 import type { IClientOptions, MqttClient } from 'mqtt'
 import { type CheckedBroker, secureOptions } from './broker-options.ts'
@@ -215,14 +216,19 @@ function lineOf(client: MqttClient, limits: LineLimits): BrokerLine {
         const granted = await client.subscribeAsync(filter, { qos: 1 })
         if (granted.every(({ qos }) => qos < 128)) return
       } catch (cause) {
-        const { code } = cause as { readonly code?: unknown }
-        if (typeof code !== 'number' || code < 128) throw gone(cause)
-        throw fail('BROKER_REFUSED', `${filter}: expected to be subscribed, found reason code ${code}`, { cause })
+        const code = refusalIn(cause)
+        if (code === undefined) throw gone(cause)
+        // MQTT 5, 3.9.3: shared subscriptions not supported.
+        const power = code === 158 ? 'BROKER_UNSUPPORTED' : 'BROKER_REFUSED'
+        throw fail(power, `${filter}: expected to be subscribed, found reason code ${code}`, { cause })
       }
       throw fail('BROKER_REFUSED', `${filter}: expected to be subscribed, found that the broker refuses; look at its access list`)
     },
     async unsubscribe(filter) {
-      if (isUp()) await client.unsubscribeAsync(filter).catch(() => undefined)
+      if (!isUp()) return
+      const answered = client.unsubscribeAsync(filter).catch(() => undefined)
+      // A broker that says nothing is found out by its keepalive, long after this server should have ended.
+      await Promise.race([answered, pause(goodbyeMs, undefined, { ref: false })])
     },
     onMessage(listener) {
       listeners.add(listener)
@@ -240,6 +246,12 @@ function lineOf(client: MqttClient, limits: LineLimits): BrokerLine {
       returns.clear()
     },
   }
+}
+
+/** The reason code of a subscription that the broker refuses: the client tells the broker's answer, and no code. */
+function refusalIn(cause: unknown): number | undefined {
+  const { packet } = cause as { readonly packet?: { readonly granted?: readonly unknown[] } }
+  return packet?.granted?.find((code): code is number => typeof code === 'number' && code >= 128)
 }
 
 /** The client's own end waits for acknowledgements, and for ever where none come. */

@@ -21,6 +21,7 @@ import { fail } from './mqtt-errors.ts'
 import type { OnMqttRecord } from './mqtt-record.ts'
 import { createMqttService, type PullKind } from './serve/mqtt-service.ts'
 import { sharedLine } from './shared-line.ts'
+import { otafluxTopicOf } from './topics.ts'
 import { encodeNotice, type Notice } from './wire/notice.ts'
 
 export interface MqttTransportOptions extends BrokerOptions {
@@ -190,7 +191,7 @@ export function mqttTransport(options: MqttTransportOptions): MqttTransport {
       const payload = encodeNotice(notice)
       await line.publish(topics.down(deviceId, 'notice'), payload, { qos: 1 })
       if (otafluxTopic === undefined) return
-      await line.publish(`${otafluxTopic}/${deviceId.replaceAll('+', '%2B')}`, payload, { qos: 1, retain: true })
+      await line.publish(otafluxTopicOf(otafluxTopic, deviceId), payload, { qos: 1, retain: true })
     } finally {
       await release()
     }

@@ -73,6 +73,11 @@ export function topicsOf(prefix: string): Topics {
   })
 }
 
+/** Where OtaFlux's notification to a device is published. */
+export function otafluxTopicOf(otafluxTopic: string, deviceId: string): string {
+  return `${otafluxTopic}/${segmentOf(deviceId)}`
+}
+
 /** Whether a text can be the instance of a server: a device puts it into a topic. */
 export function isInstance(text: unknown): text is string {
   return typeof text === 'string' && instancePattern.test(text)

@@ -16,7 +16,7 @@ export interface ServerFlags extends MqttLoginFlags {
 /** Those that count only where the server is behind a broker. */
 export function withDeviceMqttFlags(command: Command): Command {
   return command
-    .addOption(new Option('--mqtt-version <version>', 'of MQTT (default: 3.1.1)').choices(['5', '3.1.1']))
+    .addOption(new Option('--mqtt-version <version>', 'of MQTT; 3.1.1 where absent, which every broker speaks').choices(['5', '3.1.1']))
     .option(
       '--mqtt-username <name>',
       `user name at the broker, its password in ${mqttPasswordVariable} (default: the id of the device, and its token)`,

@@ -21,7 +21,7 @@ export function withMqttFlags(command: Command): Command {
     .option('--mqtt', 'serve devices over MQTT too, by a broker in this process (default: 127.0.0.1:1883)')
     .option('--mqtt-listen <host:port>', 'where that broker listens; port 0 takes a free one')
     .option('--mqtt-broker <url>', 'serve devices over MQTT too, through this broker: mqtt(s)://host[:port]')
-    .addOption(new Option('--mqtt-version <version>', 'of MQTT with --mqtt-broker (default: 5)').choices(['5', '3.1.1']))
+    .addOption(new Option('--mqtt-version <version>', 'of MQTT at --mqtt-broker; 5 where absent').choices(['5', '3.1.1']))
     .option('--mqtt-username <name>', `user name at --mqtt-broker; its password is in ${mqttPasswordVariable}`)
     .option('--mqtt-password-file <file>', 'a file that holds that password')
     .option('--mqtt-ca <file>', 'authorities of the certificate of --mqtt-broker, PEM (default: those of the system)')

@@ -1,11 +1,11 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
-import { createServer as createTlsServer } from 'node:tls'
+import { createSecureContext, createServer as createTlsServer } from 'node:tls'
 import { type Authenticator, coreError, isDeviceId } from '@reflash/core'
 import { Aedes, type AedesOptions, type AuthErrorCode, type Client } from 'aedes'
 import type { BrokerOptions } from '../broker-options.ts'
 import { fail } from '../mqtt-errors.ts'
-import { topicsOf } from '../topics.ts'
+import { otafluxTopicOf, topicsOf } from '../topics.ts'
 import { guardPackets } from './packet-guard.ts'
 
 export interface EmbeddedBrokerOptions {
@@ -51,6 +51,7 @@ export async function embeddedBroker(options: EmbeddedBrokerOptions): Promise<Em
   const { authenticators, listen = '127.0.0.1:1883', tls, prefix = 'reflash', otafluxTopic } = options
   const topics = topicsOf(prefix)
   const { host, port } = addressOf(listen)
+  if (tls !== undefined) checkTls(tls)
   const password = randomBytes(32).toString('hex')
   const broker = await Aedes.createBroker({
     connectTimeout: connectMs,
@@ -67,14 +68,20 @@ export async function embeddedBroker(options: EmbeddedBrokerOptions): Promise<Em
     authorizeSubscribe: (client, subscription, done) => {
       const who = nameOf(client) ?? ''
       const { topic } = subscription
-      const isOwn = topic === topics.downFilter(who) || topic === `${otafluxTopic}/${who}`
+      const isOwn = topic === topics.downFilter(who) || (otafluxTopic !== undefined && topic === otafluxTopicOf(otafluxTopic, who))
       done(null, who === serverName || isOwn ? subscription : null)
     },
   })
   const server =
     tls === undefined ? createServer() : createTlsServer({ cert: tls.cert as string, key: tls.key as string, minVersion: 'TLSv1.2' })
   const sockets = attach(server, broker, tls !== undefined)
-  await listening(server, host, port)
+  try {
+    await listening(server, host, port)
+  } catch (error) {
+    // It has timers of its own, which would keep this process alive.
+    await new Promise<void>((resolve) => broker.close(() => resolve()))
+    throw error
+  }
   const bound = server.address() as AddressInfo
   const shown = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address
   const url = `${tls === undefined ? 'mqtt' : 'mqtts'}://${shown}:${bound.port}`
@@ -151,6 +158,15 @@ function attach(server: Server, broker: Aedes, isTls: boolean): ReadonlySet<Sock
   // A failed handshake, or a failed accept, is that client's affair.
   server.on('tlsClientError', () => {})
   return sockets
+}
+
+function checkTls({ cert, key }: NonNullable<EmbeddedBrokerOptions['tls']>): void {
+  try {
+    if (cert === undefined || key === undefined) throw new TypeError('one of both is missing')
+    createSecureContext({ cert: cert as string, key: key as string })
+  } catch (cause) {
+    throw coreError('INVALID_OPTIONS', 'tls: expected cert and key in PEM that fit together, found some that OpenSSL refuses', { cause })
+  }
 }
 
 function listening(server: Server, host: string, port: number): Promise<void> {

@@ -56,6 +56,12 @@ describe('the embedded broker', () => {
     }
   })
 
+  test('refuses a device the answers of another, which it is told as a refusal and not as a broken line', async () => {
+    const client = clientOf('d1', { username: 'd2', password: tokenOf('d2') })
+    await expect(client.checkIn()).rejects.toMatchObject({ code: 'BROKER_REFUSED', fault: 'rejected' })
+    await client.close()
+  })
+
   test('speaks MQTT 3.1.1 only, and a client that asks for 5 is told so', async () => {
     const client = clientOf('d1', { version: '5' })
     await expect(client.checkIn()).rejects.toMatchObject({ code: 'BROKER_UNSUPPORTED', fault: 'unsupported' })
