@@ -34,11 +34,15 @@ async function brokerThatAnswers(reasonCode: number): Promise<AsyncDisposable & 
 test.each([
   [0x87, 'BROKER_REFUSED', 'rejected'],
   [0x9e, 'BROKER_UNSUPPORTED', 'unsupported'],
-])('a subscription that a broker refuses with reason code %i is told as %s', async (reasonCode, code, fault) => {
-  await using broker = await brokerThatAnswers(reasonCode)
-  const gateway = gatewayOf()
-  const transport = mqttTransport({ url: broker.url, share: 'replicas', limits: { connectMs: 2_000 } })
-  const serving = transport.serve({ gateway, authenticators: gateway.composition.authenticators })
-  await expect(serving).rejects.toMatchObject({ code, fault })
-  await transport.close()
-})
+])(
+  'a subscription that a broker refuses with reason code %i is told as %s',
+  async (reasonCode, code, fault) => {
+    await using broker = await brokerThatAnswers(reasonCode)
+    const gateway = gatewayOf()
+    const transport = mqttTransport({ url: broker.url, share: 'replicas', limits: { connectMs: 2_000 } })
+    const serving = transport.serve({ gateway, authenticators: gateway.composition.authenticators })
+    await expect(serving).rejects.toMatchObject({ code, fault })
+    await transport.close()
+  },
+  30_000,
+)
