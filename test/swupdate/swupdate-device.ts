@@ -20,10 +20,20 @@ export interface SwupdateOptions {
 export interface SwupdateDevice extends AsyncDisposable {
   /** What it has logged in all its runs. */
   readonly log: string
+  /** How a run ended that nobody has stopped: nothing is to be waited for any more. */
+  readonly died: string | undefined
   /** Runs it; `installed` after a restart into what it has installed, which it reports then. */
   start(installed?: boolean): void
   stop(): Promise<void>
 }
+
+/**
+ * Starts it as systemd starts a service, with SIGPIPE ignored (`IgnoreSIGPIPE=`, on unless a unit says otherwise). Without, swupdate before 2024.05 may
+ * die while it installs: `process_notification_thread` (suricatta/server_hawkbit.c) asks the main process for its status and hangs up after
+ * 100 ms; a main process that is slower than that, as on a busy machine, answers into the closed socket (`network_thread`, core/network_thread.c: a
+ * `write` with SIGPIPE at its default) and takes all its processes along. No answer of a server has a part in it.
+ */
+const asService = ['-c', 'trap "" PIPE; exec swupdate "$@"', 'swupdate']
 
 export function swupdateDevice({ server, id, token, certificate, hardware, tells }: SwupdateOptions): SwupdateDevice {
   const folder = mkdtempSync(join(tmpdir(), 'reflash-swu-'))
@@ -40,28 +50,36 @@ identify: ( ${tells ? `{ name = "hardware"; value = "${hardware}"; }, ` : ''}{ n
   )
   let log = ''
   let running: ChildProcess | undefined
+  let died: string | undefined
   return {
     get log() {
       return log
+    },
+    get died() {
+      return died
     },
     start(installed = false) {
       const suricatta = installed ? '-c 2 -p 1' : '-p 1'
       const args = ['-v', '-l', '5', '-f', config, '-k', key, '-H', hardware, '-e', 'stable,copy1', '-u', suricatta]
       // A group of its own, because it works in several processes.
-      const child = spawn('swupdate', args, { cwd: folder, env: { PATH: process.env.PATH, TMPDIR: sockets }, detached: true })
+      const child = spawn('sh', [...asService, ...args], { cwd: folder, env: { PATH: process.env.PATH, TMPDIR: sockets }, detached: true })
       for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (log += chunk.toString('latin1')))
+      child.on('exit', (code, signal) => {
+        if (running === child) died = `swupdate has ended with ${code ?? signal}`
+      })
       running = child
     },
     async stop() {
-      if (running?.pid === undefined) return
-      const ended = running.exitCode === null && running.signalCode === null ? once(running, 'exit') : undefined
+      const child = running
+      running = undefined
+      if (child?.pid === undefined) return
+      const ended = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined
       try {
-        process.kill(-running.pid, 'SIGKILL')
+        process.kill(-child.pid, 'SIGKILL')
       } catch {
         // It has ended by itself.
       }
       await ended
-      running = undefined
     },
     async [Symbol.asyncDispose]() {
       await this.stop()
