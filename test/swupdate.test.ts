@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,21 +10,11 @@ import { buildSwu, testSigner } from '@reflash/target-swupdate/testing'
 import { httpTransport, type RequestRecord } from '@reflash/transport-http'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { cuttingProxy } from './swupdate/cutting-proxy.ts'
+import { hasSwupdate } from './swupdate/has-swupdate.ts'
 import { type SwupdateDevice, swupdateDevice } from './swupdate/swupdate-device.ts'
 
 const signer = testSigner({ name: 'updates' })
 const device = { id: 'gate-1', token: 'token-of-gate-1-0123456789abcdef' }
-
-function hasSwupdate(): boolean {
-  try {
-    execFileSync('swupdate', ['--version'], { stdio: 'ignore' })
-    return true
-  } catch {
-    if (process.env.CI !== undefined) throw new Error('swupdate is missing: apt-get install swupdate')
-    console.warn('skipped: swupdate is missing; apt-get install swupdate')
-    return false
-  }
-}
 
 /** A server with one signed release, and the events and requests of its device. */
 async function serverWith(swu: Uint8Array) {

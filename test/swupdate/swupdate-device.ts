@@ -8,6 +8,8 @@ export interface SwupdateOptions {
   readonly server: string
   readonly id: string
   readonly token: string
+  /** The token is the gateway's, which many devices share; its own where absent. */
+  readonly shared?: boolean
   /** PEM; whose updates the device installs. */
   readonly certificate: string
   /** `board:revision`, as `-H` takes it. */
@@ -20,6 +22,8 @@ export interface SwupdateOptions {
 export interface SwupdateDevice extends AsyncDisposable {
   /** What it has logged in all its runs. */
   readonly log: string
+  /** The path of a file in the folder that it runs in. */
+  at(name: string): string
   /** How a run ended that nobody has stopped: nothing is to be waited for any more. */
   readonly died: string | undefined
   /** Runs it; `installed` after a restart into what it has installed, which it reports then. */
@@ -35,16 +39,17 @@ export interface SwupdateDevice extends AsyncDisposable {
  */
 const asService = ['-c', 'trap "" PIPE; exec swupdate "$@"', 'swupdate']
 
-export function swupdateDevice({ server, id, token, certificate, hardware, tells }: SwupdateOptions): SwupdateDevice {
+export function swupdateDevice({ server, id, token, shared = false, certificate, hardware, tells }: SwupdateOptions): SwupdateDevice {
   const folder = mkdtempSync(join(tmpdir(), 'reflash-swu-'))
   const [key, config] = [join(folder, 'signer.pem'), join(folder, 'swupdate.cfg')]
   const sockets = join(folder, 'tmp')
   mkdirSync(sockets)
+  writeFileSync(join(folder, 'partition.img'), '')
   writeFileSync(key, certificate)
   writeFileSync(
     config,
     `globals: { public-key-file = "${key}"; bootloader = "none"; };
-suricatta: { tenant = "DEFAULT"; id = "${id}"; url = "${server}"; targettoken = "${token}"; polldelay = 1; retry = 20; retrywait = 1; };
+suricatta: { tenant = "DEFAULT"; id = "${id}"; url = "${server}"; ${shared ? 'gatewaytoken' : 'targettoken'} = "${token}"; polldelay = 1; retry = 20; retrywait = 1; };
 identify: ( ${tells ? `{ name = "hardware"; value = "${hardware}"; }, ` : ''}{ name = "serial"; value = "${id}"; } );
 `,
   )
@@ -55,6 +60,7 @@ identify: ( ${tells ? `{ name = "hardware"; value = "${hardware}"; }, ` : ''}{ n
     get log() {
       return log
     },
+    at: (name) => join(folder, name),
     get died() {
       return died
     },

@@ -23,6 +23,17 @@ export async function readSmallFile(path: string, what: string, limitBytes: numb
   }
 }
 
+/** Whether a file begins with this text (ASCII). */
+export async function startsWith(path: string, text: string): Promise<boolean> {
+  const file = await open(path)
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(text.length), 0, text.length, 0)
+    return buffer.toString('latin1', 0, bytesRead) === text
+  } finally {
+    await file.close()
+  }
+}
+
 export async function exists(path: string): Promise<boolean> {
   return access(path).then(
     () => true,

@@ -1,3 +1,4 @@
+export { type InspectedSwu, inspectSwu } from './inspect-swu.ts'
 export { type ConfigGroup, type ConfigValue, parseConfig } from './libconfig.ts'
 export { type DescribedImage, parseSwDescription, type SwDescription } from './sw-description.ts'
 export { swupdateErrors } from './swupdate-errors.ts'

@@ -22,7 +22,7 @@ export interface InspectedSwu extends SwDescription {
  */
 export async function inspectSwu(
   stream: ByteStream,
-  { signers, now, signal }: { readonly signers: Signers | undefined; readonly now: Date; readonly signal: AbortSignal },
+  { signers, now, signal }: { readonly signers?: Signers | undefined; readonly now: Date; readonly signal: AbortSignal },
 ): Promise<InspectedSwu> {
   const members = await readCpio(stream, {
     signal,

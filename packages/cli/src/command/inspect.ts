@@ -2,12 +2,12 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Json } from '@reflash/core'
-import { type ImageReport, inspectImage } from '@reflash/target-esp32'
 import type { Command } from 'commander'
 import type { Cli } from '../cli.ts'
 import { fail } from '../cli-errors.ts'
 import { exists, fileNotFound, readError } from '../files.ts'
 import { imageLines } from '../inspect/image-lines.ts'
+import { type FileReport, inspectFile } from '../inspect/inspect-file.ts'
 import { inspectReference, referenceLines } from '../inspect/inspect-reference.ts'
 import { progressOn } from '../progress.ts'
 import { type RegistryFlags, registryFrom, withRegistryFlags } from '../registry-options.ts'
@@ -32,6 +32,7 @@ export function defineInspect(command: Command, cli: Cli): void {
 Examples:
   reflash inspect build/lamp.bin
   reflash inspect build/lamp.bin --json | jq .problems
+  reflash inspect gate.swu
   reflash inspect oci:releases:1.2.0`,
     )
     .action((subject: string, flags: InspectFlags) => inspect(subject, flags, cli))
@@ -40,7 +41,7 @@ Examples:
 async function inspect(subject: string, flags: InspectFlags, cli: Cli): Promise<void> {
   if (await exists(subject)) {
     await refuseFolder(subject)
-    const report = await inspectFile(subject, cli)
+    const report = await readFile(subject, cli)
     cli.output.result({ file: subject, ...report } as unknown as Json, [subject, ...imageLines(report)].join('\n'))
     return
   }
@@ -61,14 +62,12 @@ async function refuseFolder(path: string): Promise<void> {
   throw fail('FILE_NOT_READABLE', `expected a file or a reference at ${path}, found a folder${hint}`)
 }
 
-async function inspectFile(path: string, { signal, stderr }: Cli): Promise<ImageReport> {
+async function readFile(path: string, { signal, stderr, now }: Cli): Promise<FileReport> {
   const progress = progressOn(stderr, 'reading')
   try {
     const { size } = await stat(path)
-    return await inspectImage(
-      counted(createReadStream(path), (done) => progress.update(done, size)),
-      { signal },
-    )
+    const counting = counted(createReadStream(path), (done) => progress.update(done, size))
+    return await inspectFile(counting, { signal, now: now() })
   } catch (error) {
     throw readError(error, path, 'a file')
   } finally {

@@ -21,7 +21,7 @@ export function definePush(command: Command, cli: Cli): void {
   withRegistryFlags(
     command
       .description(
-        'Pushes a release: one file as an artifact, several as an index with one image per platform. The version goes from the tag (1.2.3 or v1.2.3) into the manifest, beside product and platform, so that a signature covers them. ESP32 applications are recognised, checked and give their chip as platform; other files need <file>@<platform>.',
+        'Pushes a release: one file as an artifact, several as an index with one image per platform. The version goes from the tag (1.2.3 or v1.2.3) into the manifest, beside product and platform, so that a signature covers them. ESP32 applications are recognised, checked and give their chip as platform; other files need <file>@<platform>, and .swu files are checked as far as that can be without their signers.',
       )
       .argument('<reference>', 'host[:port]/repository:version or oci:<dir>:version')
       .argument('<file[@platform]...>', 'image, and where it runs: esp32s3, custom/esp32s3, linux/arm64')
@@ -39,6 +39,7 @@ export function definePush(command: Command, cli: Cli): void {
 Examples:
   reflash push registry.example.com/firmware/lamp:1.2.0 build/lamp.bin --product lamp
   reflash push oci:releases:1.2.0 lamp-s3.bin lamp-c3.bin
+  reflash push oci:gates:1.2.0 gate.swu@linux/arm64 --product gate
   reflash push 127.0.0.1:5000/gateway:v2.0.0 rootfs.img@linux/arm64 --annotation 'dev.reflash.from=>=1.8.0'`,
     )
     .action((reference: string, files: readonly string[], flags: PushFlags) => push(reference, files, flags, cli))
@@ -113,11 +114,11 @@ function summary(
 async function recogniseAll(
   texts: readonly string[],
   { force = false }: PushFlags,
-  { signal, output }: Cli,
+  { signal, output, now }: Cli,
 ): Promise<readonly RecognisedFile[]> {
   const files: RecognisedFile[] = []
   for (const text of texts) {
-    const file = await recogniseFile(await parseFileArgument(text, exists), { force, signal })
+    const file = await recogniseFile(await parseFileArgument(text, exists), { force, signal, now: now() })
     for (const message of file.overruled) output.note(`reflash: --force overrules: ${message}`)
     files.push(file)
   }

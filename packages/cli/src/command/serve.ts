@@ -3,7 +3,9 @@ import { type HttpTransportOptions, httpTransport } from '@reflash/transport-htt
 import { type Command, Option } from 'commander'
 import type { Cli } from '../cli.ts'
 import { fail } from '../cli-errors.ts'
+import { several } from '../fleet/operator-options.ts'
 import { type RegistryFlags, registryFrom, withRegistryFlags } from '../registry-options.ts'
+import { type DialectFlags, dialectName, dialectsOf } from '../serve/dialect-options.ts'
 import { type MqttFlags, mqttOptions, withMqttFlags } from '../serve/mqtt-options.ts'
 import { type MqttFacts, type MqttServing, mqttText, serveMqtt } from '../serve/serve-mqtt.ts'
 import { checkRolloutFlags, type RolloutFlags, serveRollout } from '../serve/serve-rollout.ts'
@@ -12,7 +14,7 @@ import { type LogLevel, logLevels, type ServerLog, serverLog } from '../serve/se
 import { type ServerFlags, serverOptions } from '../serve/server-options.ts'
 import { wholeNumber } from '../whole-number.ts'
 
-interface ServeFlags extends ServerFlags, RegistryFlags, RolloutFlags, MqttFlags {
+interface ServeFlags extends ServerFlags, RegistryFlags, RolloutFlags, MqttFlags, DialectFlags {
   readonly http: boolean
   readonly listen?: string
   readonly config?: string
@@ -33,6 +35,7 @@ Examples:
   reflash serve --repository oci:releases --key cosign.pub --tokens tokens --mqtt
   reflash serve --repository oci:releases --key cosign.pub --tokens tokens --mqtt-broker mqtts://broker.example --mqtt-username server
   reflash serve --config reflash.config.ts --tokens tokens --key cosign.pub
+  reflash serve --repository oci:gates --key cosign.pub --tokens tokens --swupdate gate --swu-signer updates.crt --swu-platform linux/arm64
   reflash serve --repository oci:releases --key cosign.pub --tokens tokens --rollout --management 127.0.0.1:8081 --management-tokens operators`,
     )
     .action((flags: ServeFlags) => serve(flags, cli))
@@ -41,21 +44,27 @@ Examples:
 function withCompositionFlags(command: Command): Command {
   return command
     .description(
-      'Serves the newest release that verifies to devices: over HTTP, by the native protocol and the OtaFlux dialect, and over MQTT where that is asked for. Ends at Ctrl-C or SIGTERM, once running downloads are done.',
+      'Serves the newest release that verifies to devices: over HTTP to ESP32s, by the native protocol and the OtaFlux dialect, or to devices with SWUpdate, by the API of hawkBit; and over MQTT where that is asked for. Ends at Ctrl-C or SIGTERM, once running downloads are done.',
     )
     .option('--repository <template>', 'where releases come from; {device} and {model} are filled in')
-    .option(
-      '--key <file>',
-      'public key that signs the releases; several may be given, then any one of them counts',
-      (file: string, all: readonly string[] = []) => [...all, file],
-    )
+    .option('--key <file>', 'public key that signs the releases; several may be given, then any one of them counts', several)
     .option('--allow-unsigned', 'serve releases that nobody signed')
     .option('--tokens <file>', 'tokens of devices: a line "device-id token" each')
+    .option('--gateway-token <file>', 'a file with one token that speaks for every device: what hawkBit calls a gateway token')
     .option('--allow-anonymous', 'believe every device that it is who it says')
     .option('--product <name>', 'the signed product to expect')
     .option('--trust-tag-versions', 'believe tags where no version is signed')
     .option('--channel <name>', 'also serve pre-releases of this name (default: stable releases only)')
     .option('--poll-ms <milliseconds>', 'how often devices are told to check in (default: 60000)', wholeNumber)
+    .option(
+      '--dialect <name>',
+      'what is spoken over HTTP: native, otaflux, hawkbit; several may be given (default: native and otaflux; hawkbit with --swupdate)',
+      dialectName,
+    )
+    .option('--swupdate <model>', 'serve .swu files to devices of this model, which install them with SWUpdate, instead of ESP32s')
+    .option('--swu-signer <file>', 'certificate or RSA public key that signs the .swu files; several may be given', several)
+    .option('--swu-unchecked', 'leave the signatures inside the .swu files to the devices')
+    .option('--swu-platform <platform>', 'where they run, as pushed: linux/arm64 (default: custom/<model>)')
     .option('--listen <host:port>', 'where to listen for HTTP; port 0 takes a free one (default: 127.0.0.1:8080)')
     .option('--no-http', 'serve devices over MQTT alone')
     .option('--state <folder>', 'where journal and cache live', '.reflash')
@@ -113,12 +122,16 @@ async function serve(flags: ServeFlags, cli: Cli): Promise<void> {
 }
 
 /** Undefined where devices have MQTT alone. @throws `USAGE` */
-function httpOptions({ http, listen }: ServeFlags, config: ServerConfig, hasMqtt: boolean): HttpTransportOptions | undefined {
-  if (!http && listen !== undefined) throw fail('USAGE', 'expected either --listen or --no-http, found both')
-  const isServed = http && (config.http !== false || listen !== undefined)
+function httpOptions(flags: ServeFlags, config: ServerConfig, hasMqtt: boolean): HttpTransportOptions | undefined {
+  const { http, listen } = flags
+  const dialects = dialectsOf(flags, config)
+  for (const [name, value] of Object.entries({ listen, dialect: flags.dialect }))
+    if (!http && value !== undefined) throw fail('USAGE', `expected either --${name} or --no-http, found both`)
+  const isServed = http && (config.http !== false || listen !== undefined || flags.dialect !== undefined)
   if (!isServed && !hasMqtt) throw fail('USAGE', 'expected --mqtt, --mqtt-listen or --mqtt-broker where devices have no HTTP, found none')
   if (!isServed) return undefined
-  return { ...(config.http === false ? {} : config.http), ...(listen === undefined ? {} : { listen }) }
+  const given = config.http === false ? {} : config.http
+  return { ...given, ...(listen === undefined ? {} : { listen }), ...(dialects === undefined ? {} : { dialects }) }
 }
 
 /** A journal that cannot be read now may come back, so the server starts; but nobody should learn of it from the first device. */

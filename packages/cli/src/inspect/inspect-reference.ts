@@ -1,11 +1,12 @@
 import { annotations, checked, type Descriptor, type Digest, formatPlatform, isOtaError, parseManifest, type Registry } from '@reflash/core'
 import { signatureTag } from '@reflash/registry-oci'
-import { type ImageReport, inspectImage, inspectLimitBytes } from '@reflash/target-esp32'
+import { inspectLimitBytes } from '@reflash/target-esp32'
 import { type Artifact, readArtifact, readManifestBytes } from '../artifact.ts'
 import type { Cli } from '../cli.ts'
 import { oneImage } from '../one-image.ts'
 import { progressOn } from '../progress.ts'
 import { imageLines } from './image-lines.ts'
+import { type FileReport, inspectFile } from './inspect-file.ts'
 
 /** Images of one index that are looked into; each is downloaded. More belong into a script that names platforms. */
 const imageLimit = 32
@@ -29,7 +30,7 @@ export interface FoundImage {
   readonly annotations: Readonly<Record<string, string>>
   readonly layers: readonly { readonly mediaType: string; readonly digest: Digest; readonly size: number; readonly title?: string }[]
   /** Absent where there is not one file, or where it is larger than any flash. */
-  readonly image?: ImageReport
+  readonly image?: FileReport
 }
 
 type Source = Pick<Registry, 'resolve' | 'fetch'>
@@ -96,11 +97,12 @@ async function inspectManifest(registry: Source, artifact: Artifact, descriptor:
   }
 }
 
-async function inspectLayer(registry: Source, repository: string, layer: Descriptor, { signal, stderr }: Cli): Promise<ImageReport> {
+async function inspectLayer(registry: Source, repository: string, layer: Descriptor, { signal, stderr, now }: Cli): Promise<FileReport> {
   const progress = progressOn(stderr, 'reading')
   try {
     const bytes = await registry.fetch(repository, layer, { signal })
-    return await inspectImage(checked(bytes, layer, { signal, onProgress: (done) => progress.update(done, layer.size) }), { signal })
+    const whole = checked(bytes, layer, { signal, onProgress: (done) => progress.update(done, layer.size) })
+    return await inspectFile(whole, { signal, now: now() })
   } finally {
     progress.end()
   }

@@ -2,12 +2,15 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { errorsOf, formatPlatform, type Platform } from '@reflash/core'
-import { chipOfModel, esp32Errors, type ImageReport, inspectImage, inspectLimitBytes } from '@reflash/target-esp32'
+import { chipOfModel, esp32Errors, type ImageReport, inspectLimitBytes } from '@reflash/target-esp32'
+import { swupdateErrors } from '@reflash/target-swupdate'
 import { fail } from '../cli-errors.ts'
-import { readError } from '../files.ts'
+import { readError, startsWith } from '../files.ts'
+import { archiveMagic, type FileReport, inspectFile, isSwu, type SwuReport } from '../inspect/inspect-file.ts'
 import type { FileArgument } from './file-argument.ts'
 
 const esp32Fail = errorsOf(esp32Errors)
+const swuFail = errorsOf(swupdateErrors)
 
 /** What the ESP32's own tools call an application image; OtaFlux's documentation uses it too. */
 const esp32MediaType = 'application/vnd.espressif.esp32.firmware.v1+binary'
@@ -25,17 +28,17 @@ export interface RecognisedFile {
 
 /**
  * Reads a file and says what it is and where it runs: an ESP32 application names its chip, everything else must be told.
- * @throws `FILE_NOT_FOUND`, `FILE_NOT_READABLE`, `PLATFORM_NEEDED`, `PLATFORM_MISMATCH`, `IMAGE_REFUSED`, `ABORTED`
+ * @throws `FILE_NOT_FOUND`, `FILE_NOT_READABLE`, `PLATFORM_NEEDED`, `PLATFORM_MISMATCH`, `IMAGE_REFUSED`, what is wrong with a .swu, `ABORTED`
  */
 export async function recogniseFile(
   { path, platform }: FileArgument,
-  { force, signal }: { readonly force: boolean; readonly signal: AbortSignal },
+  { force, signal, now }: { readonly force: boolean; readonly signal: AbortSignal; readonly now: Date },
 ): Promise<RecognisedFile> {
-  const { sizeBytes, image } = await look(path, signal)
-  const problems = image === undefined ? [] : problemsFor(path, platform, image)
+  const { sizeBytes, report } = await look(path, signal, now)
+  const problems = report === undefined ? [] : isSwu(report) ? swuProblems(path, report) : problemsFor(path, platform, report)
   const [first] = problems
   if (first !== undefined && !force) throw first
-  const chosen = platform ?? ownPlatform(image)
+  const chosen = platform ?? ownPlatform(report)
   if (chosen === undefined) {
     throw fail(
       'PLATFORM_NEEDED',
@@ -52,13 +55,13 @@ export async function recogniseFile(
   }
 }
 
-async function look(path: string, signal: AbortSignal): Promise<{ sizeBytes: number; image?: ImageReport }> {
+async function look(path: string, signal: AbortSignal, now: Date): Promise<{ sizeBytes: number; report?: FileReport }> {
   try {
     const { size, isDirectory } = await stat(path).then((found) => ({ size: found.size, isDirectory: found.isDirectory() }))
     if (isDirectory) throw fail('FILE_NOT_READABLE', `expected an image at ${path}, found a folder`)
     // No flash of an ESP32 is that large: it is something else, and need not be read twice.
-    if (size > inspectLimitBytes) return { sizeBytes: size }
-    return { sizeBytes: size, image: await inspectImage(createReadStream(path), { signal }) }
+    if (size > inspectLimitBytes && !(await startsWith(path, archiveMagic))) return { sizeBytes: size }
+    return { sizeBytes: size, report: await inspectFile(createReadStream(path), { signal, now }) }
   } catch (error) {
     throw readError(error, path, 'an image')
   }
@@ -85,7 +88,15 @@ function problemsFor(path: string, platform: Platform | undefined, image: ImageR
   return found
 }
 
-function ownPlatform(image: ImageReport | undefined): Platform | undefined {
+// Whoever installs it would find the same, one device after the other.
+function swuProblems(path: string, { problems }: SwuReport): readonly Error[] {
+  const [first] = problems
+  if (first === undefined) return []
+  const message = `${path}: ${problems.map((each) => each.message).join('; ')}`
+  return [swuFail(first.code as keyof typeof swupdateErrors, message, { because: problems })]
+}
+
+function ownPlatform(image: FileReport | undefined): Platform | undefined {
   if (image?.kind !== 'esp32-app' || image.chip === undefined) return undefined
   return { os: 'custom', architecture: image.chip }
 }

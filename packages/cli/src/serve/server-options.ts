@@ -14,19 +14,22 @@ import {
 import { cosignVerifier } from '@reflash/registry-oci'
 import { sqlFleet, sqlStore } from '@reflash/store-sql'
 import { esp32Target } from '@reflash/target-esp32'
+import { gatewayToken } from '@reflash/transport-http'
 import { brokerDevices } from '@reflash/transport-mqtt'
 import { fail } from '../cli-errors.ts'
 import { readSmallFile } from '../files.ts'
 import type { ServerConfig } from './server-config.ts'
 import { storeOption } from './store-option.ts'
+import { type SwupdateFlags, swupdateProblem, swupdateTargetOf } from './swupdate-options.ts'
 import { readTokensFile } from './tokens-file.ts'
 
 /** The options of `reflash serve` that say what it is made of. */
-export interface ServerFlags {
+export interface ServerFlags extends SwupdateFlags {
   readonly repository?: string
   readonly key?: readonly string[]
   readonly allowUnsigned?: boolean
   readonly tokens?: string
+  readonly gatewayToken?: string
   readonly allowAnonymous?: boolean
   readonly product?: string
   readonly trustTagVersions?: boolean
@@ -39,6 +42,8 @@ export interface ServerFlags {
 
 /** Bytes of a public key: one of RSA has under 1 KiB. */
 const keyLimitBytes = 65_536
+/** Bytes; a token has at most 1024 characters. */
+const tokenFileLimitBytes = 4096
 
 /**
  * Puts a composition together from options and configuration; what is said on the command line wins. Where it believes topics, a broker vouches
@@ -54,6 +59,7 @@ export async function serverOptions(
 ): Promise<ReflashOptions> {
   checkPairs(flags, config)
   const { http: _, mqtt: __, ...given } = config
+  const swupdate = await swupdateTargetOf(flags)
   const store = storeOption(flags.store, flags.state)
   return {
     ...given,
@@ -61,7 +67,7 @@ export async function serverOptions(
     registry: config.registry ?? (await registry()),
     verifiers: (await verifiersOf(flags)) ?? config.verifiers ?? [],
     authenticators: withTopics((await authenticatorsOf(flags, warn)) ?? config.authenticators ?? [], believesTopics),
-    targets: config.targets ?? [esp32Target()],
+    targets: swupdate === undefined ? (config.targets ?? [esp32Target()]) : [swupdate],
     attestation: config.attestation ?? [unattestedDevices()],
     journal: config.journal ?? sqlStore(store),
     ...(flags.rollout === true && config.fleet === undefined ? { fleet: sqlFleet(store) } : {}),
@@ -78,19 +84,24 @@ function withTopics(authenticators: readonly Authenticator[], believesTopics: bo
   return believesTopics && !authenticators.some(({ name }) => name === vouched.name) ? [...authenticators, vouched] : authenticators
 }
 
-function checkPairs({ repository, key, allowUnsigned, tokens, allowAnonymous }: ServerFlags, config: ServerConfig): void {
+function checkPairs(flags: ServerFlags, config: ServerConfig): void {
+  const { repository, key, allowUnsigned, tokens, gatewayToken: gateway, allowAnonymous } = flags
   const missing: string[] = []
   if (repository === undefined && config.repository === undefined)
     missing.push("--repository '<host>/<repository>' (may hold {device} and {model})")
   if (key === undefined && allowUnsigned !== true && config.verifiers === undefined) {
     missing.push('either --key <cosign.pub>, which signs the releases, or --allow-unsigned')
   }
-  if (tokens === undefined && allowAnonymous !== true && config.authenticators === undefined) {
+  const knows = tokens !== undefined || gateway !== undefined
+  if (!knows && allowAnonymous !== true && config.authenticators === undefined) {
     missing.push('either --tokens <file> with a token for each device, or --allow-anonymous')
   }
   if (missing.length > 0) throw fail('USAGE', `reflash serve needs ${missing.join('; and ')}`)
   if (key !== undefined && allowUnsigned === true) throw fail('USAGE', 'expected either --key or --allow-unsigned, found both')
-  if (tokens !== undefined && allowAnonymous === true) throw fail('USAGE', 'expected either --tokens or --allow-anonymous, found both')
+  if (knows && allowAnonymous === true)
+    throw fail('USAGE', `expected either ${tokens === undefined ? '--gateway-token' : '--tokens'} or --allow-anonymous, found both`)
+  const problem = swupdateProblem(flags)
+  if (problem !== undefined) throw fail('USAGE', problem)
 }
 
 async function verifiersOf({ key, allowUnsigned }: ServerFlags): Promise<readonly SignatureVerifier[] | undefined> {
@@ -103,12 +114,19 @@ async function verifiersOf({ key, allowUnsigned }: ServerFlags): Promise<readonl
 }
 
 async function authenticatorsOf(
-  { tokens, allowAnonymous }: ServerFlags,
+  { tokens, gatewayToken: gateway, allowAnonymous }: ServerFlags,
   warn: (line: string) => void,
 ): Promise<readonly Authenticator[] | undefined> {
   if (allowAnonymous === true) return [anonymousDevices()]
-  if (tokens === undefined) return undefined
-  const file = await readTokensFile(tokens)
-  if (file.openToOthers) warn(`${tokens} can be read by every user of this machine; chmod 600 keeps the tokens secret`)
-  return [tokenDevices(file.tokens)]
+  if (tokens === undefined && gateway === undefined) return undefined
+  const known: Authenticator[] = []
+  if (tokens !== undefined) {
+    const file = await readTokensFile(tokens)
+    if (file.openToOthers) warn(`${tokens} can be read by every user of this machine; chmod 600 keeps the tokens secret`)
+    known.push(tokenDevices(file.tokens))
+  }
+  if (gateway !== undefined) {
+    known.push(gatewayToken(new TextDecoder().decode(await readSmallFile(gateway, 'a token', tokenFileLimitBytes)).trim()))
+  }
+  return known
 }

@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { buildSwu, testSigner } from '@reflash/target-swupdate/testing'
 import { describe, expect, it } from 'vitest'
 import { runReflash, sayReflash, temporaryFolder } from '../testing/run-reflash.ts'
 import { sampleImage, sampleImageFile } from '../testing/sample-image.ts'
@@ -116,6 +118,46 @@ describe('inspect of a file', () => {
       secureVersion: 0,
       segments: [{}, {}],
       problems: [],
+    })
+  })
+
+  it('says of an update for SWUpdate what is in it, in a file and in a release', async () => {
+    const folder = await temporaryFolder()
+    const path = join(folder, 'gate.swu')
+    const { sign } = testSigner()
+    const swu = buildSwu({ version: '1.1.0', image: new Uint8Array(1000).fill(7), hardware: ['gate:1.0'], sign })
+    await writeFile(path, swu)
+    const facts = {
+      kind: 'swu',
+      sizeBytes: swu.length,
+      sha256: createHash('sha256').update(swu).digest('hex'),
+      version: '1.1.0',
+      hardware: ['gate:1.0'],
+      isSigned: true,
+      images: [{ filename: 'image.bin', sha256: expect.stringMatching(/^[0-9a-f]{64}$/) }],
+      problems: [],
+    }
+    expect(JSON.parse((await sayReflash(['inspect', path, '--json'])).stdout)).toEqual({ file: path, ...facts })
+    expect((await sayReflash(['inspect', path])).stdout).toMatch(
+      /kind +swu\n.*\n.*\n +version +"1\.1\.0"\n +hardware +"gate:1\.0"\n +signed +yes/,
+    )
+    const reference = `oci:${join(folder, 'gates')}:1.1.0`
+    expect(await sayReflash(['push', reference, `${path}@linux/arm64`])).toMatchObject({ exitCode: 0 })
+    expect(JSON.parse((await sayReflash(['inspect', reference, '--json'])).stdout).images[0].image).toEqual(facts)
+  })
+
+  it('says of a damaged update for SWUpdate what is wrong, and hashes it to its end', async () => {
+    const folder = await temporaryFolder()
+    const path = join(folder, 'gate.swu')
+    const swu = buildSwu({ version: '1.1.0', image: new Uint8Array(300_000).fill(7) })
+    swu[2_000] = 8
+    await writeFile(path, swu)
+    const ran = await sayReflash(['inspect', path, '--json'])
+    expect(JSON.parse(ran.stdout)).toMatchObject({
+      kind: 'swu',
+      sizeBytes: swu.length,
+      sha256: createHash('sha256').update(swu).digest('hex'),
+      problems: [{ code: 'SWU_CHECKSUM' }],
     })
   })
 

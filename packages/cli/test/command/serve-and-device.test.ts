@@ -17,6 +17,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 beforeAll(async () => {
   const say = async (...args: string[]) => expect(await sayReflash(args, { env })).toMatchObject({ exitCode: 0 })
   await say('keygen', '--output-key-prefix', at('cosign'))
+  await writeFile(at('short'), 'short\n', { mode: 0o600 })
   await writeFile(at('tokens'), `# devices\nd1 ${token}\n`, { mode: 0o600 })
   // A tag is looked up at every check-in: a test does not want to wait for one.
   await writeFile(at('reflash.config.mjs'), 'export default { times: { freshMs: 0, staleMs: 0 }, product: "lamp" }\n')
@@ -226,6 +227,7 @@ describe('a device', () => {
 
 describe('serve', () => {
   const base = ['serve', '--repository', 'oci:rel', '--state', at('unused')]
+  const open = ['--allow-unsigned', '--allow-anonymous']
 
   it.each<[readonly string[], RegExp]>([
     [['serve'], /needs --repository .*; and either --key .*; and either --tokens/],
@@ -240,6 +242,21 @@ describe('serve', () => {
     [['serve', '--repository', 'oci:rel:1.0.0', '--allow-unsigned', '--allow-anonymous', '--state', at('unused')], /without tag or digest/],
     [[...base, '--allow-unsigned', '--allow-anonymous', '--config', at('nowhere.ts')], /expected a configuration at/],
     [[...base, '--allow-unsigned', '--allow-anonymous', '--config', at('tokens')], /tokens/],
+    [[...base, ...open, '--dialect', 'hawkbt'], /--dialect <name>.*'hawkbt' is invalid\. expected one of native, otaflux, hawkbit/],
+    [[...base, ...open, '--dialect', 'native', '--dialect', 'hawkbit'], /--dialect hawkbit: expected --swupdate <model> beside it/],
+    [[...base, ...open, '--swupdate', 'gate'], /needs either --swu-signer <certificate\.pem>.*or --swu-unchecked/],
+    [[...base, ...open, '--swu-signer', at('cosign.pub')], /--swu-signer: expected --swupdate <model> beside it/],
+    [[...base, ...open, '--swu-platform', 'linux/arm64'], /--swu-platform: expected --swupdate <model> beside it/],
+    [
+      [...base, ...open, '--swupdate', 'gate', '--swu-unchecked', '--swu-signer', at('cosign.pub')],
+      /either --swu-signer or --swu-unchecked/,
+    ],
+    [[...base, ...open, '--swupdate', 'gate', '--swu-signer', at('nowhere')], /expected a certificate at/],
+    [[...base, ...open, '--swupdate', 'gate', '--swu-signer', at('tokens')], /signers\[0\]: expected a certificate or a public key in PEM/],
+    [[...base, ...open, '--swupdate', 'gate', '--swu-unchecked', '--swu-platform', 'a/b/c/d'], /a\/b\/c\/d/],
+    [[...base, ...open, '--gateway-token', at('tokens')], /either --gateway-token or --allow-anonymous, found both/],
+    [[...base, '--allow-unsigned', '--gateway-token', at('nowhere')], /expected a token at/],
+    [[...base, '--allow-unsigned', '--gateway-token', at('short')], /token: expected 16 to 1024 characters/],
     [[...base, '--allow-unsigned', '--allow-anonymous', '--log-level', 'loud'], /Allowed choices are debug, info, warn, error/],
   ])('%j is refused with exit code 2', async (args, message) => {
     const ran = await sayReflash(args)

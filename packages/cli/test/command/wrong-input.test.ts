@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { generateKeyPair } from '@reflash/registry-oci'
+import { buildSwu } from '@reflash/target-swupdate/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runReflash, sayReflash, startReflash } from '../testing/run-reflash.ts'
 import { sampleImage, sampleImageFile } from '../testing/sample-image.ts'
@@ -28,6 +29,11 @@ beforeAll(async () => {
   await writeFile(at('broken.bin'), broken)
   await writeFile(at('text.txt'), 'hello')
   await writeFile(at('empty.bin'), '')
+  const swu = buildSwu({ version: '3.0.0', image: new Uint8Array(10_000).fill(5) })
+  await writeFile(at('good.swu'), swu)
+  await writeFile(at('cut.swu'), swu.subarray(0, 5_000))
+  swu[5_000] = 6
+  await writeFile(at('changed.swu'), swu)
   await mkdir(at('folder'))
   const { privateKeyPem, publicKeyPem } = await generateKeyPair('pw')
   await writeFile(at('k.key'), privateKeyPem)
@@ -68,6 +74,9 @@ describe('a command line that is wrong', () => {
     [['push', reference('3.0.0'), at('text.txt@esp32')], 'IMAGE_REFUSED', /found unknown with IMAGE_UNKNOWN/],
     [['push', reference('3.0.0'), at('empty.bin@linux/arm64')], 'IMAGE_REFUSED', /found an empty file/],
     [['push', reference('3.0.0'), at('broken.bin')], 'IMAGE_REFUSED', /IMAGE_CHECKSUM/],
+    [['push', reference('3.0.0'), at('good.swu')], 'PLATFORM_NEEDED', /expected <file>@<platform>/],
+    [['push', reference('3.0.0'), at('changed.swu@linux/arm64')], 'SWU_CHECKSUM', /changed\.swu: "image\.bin": expected bytes that add up/],
+    [['push', reference('3.0.0'), at('cut.swu@linux/arm64')], 'SWU_CUT', /cut\.swu: expected the archive to go on/],
     [
       ['push', reference('3.0.0'), at('s3.bin@esp32c3')],
       'PLATFORM_MISMATCH',
