@@ -65,8 +65,10 @@ export function createMembers(fleet: FleetStore, clock: () => Date): Members {
     }
   }
 
-  async function looked(device: DeviceState, signal: AbortSignal): Promise<Decision> {
-    return decided(device, await view.open(), await view.member(device, signal))
+  async function looked(device: DeviceState, open: ReturnType<typeof view.open>, signal: AbortSignal): Promise<Decision> {
+    // Looked at first: labels that have changed make the members be read anew.
+    const deployments = await open
+    return decided(device, deployments, await view.member(device, signal))
   }
 
   function decided({ installed }: DeviceState, open: readonly Deployment[], member: FleetDevice): Decision | Promise<Decision> {
@@ -80,10 +82,10 @@ export function createMembers(fleet: FleetStore, clock: () => Date): Members {
   return {
     settle,
     decide(device, record, signal) {
-      if (!isSettled(device.id, record)) return settle(device.id, record).then(() => looked(device, signal))
-      // Looked at first: labels that have changed make the members be read anew.
+      if (!isSettled(device.id, record)) return settle(device.id, record).then(() => looked(device, view.open(), signal))
       const open = view.open()
-      if (open instanceof Promise) return looked(device, signal)
+      // This very promise is awaited: one that nobody hears reject would end the process.
+      if (open instanceof Promise) return looked(device, open, signal)
       const member = view.member(device, signal)
       if (member instanceof Promise) return member.then((known) => decided(device, open, known))
       return decided(device, open, member)
