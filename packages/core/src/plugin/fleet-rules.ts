@@ -41,16 +41,29 @@ export function shareOf(members: number, percent: number): number {
   return Math.ceil((members * percent) / 100)
 }
 
+/** Failures, beyond those that were forgiven, that pause a deployment. */
+export function bearableFailures({ size, failurePercent }: Pick<Deployment, 'size' | 'failurePercent'>): number {
+  return Math.max(1, shareOf(size, failurePercent))
+}
+
+/** Whether so many devices have failed that nobody else may be offered the release. */
+export function tooManyFail(deployment: Pick<Deployment, 'size' | 'failurePercent' | 'forgiven' | 'counters'>): boolean {
+  return deployment.counters.failed - deployment.forgiven >= bearableFailures(deployment)
+}
+
 /** What a claim is answered, and what is stored for it: the row as it is then, and how the counters move. Pure. */
 export function judgeClaim(
-  { state, wave, size, counters }: Pick<Deployment, 'state' | 'wave' | 'size' | 'counters'>,
+  open: Pick<Deployment, 'state' | 'wave' | 'size' | 'failurePercent' | 'forgiven' | 'counters'>,
   row: FleetUpdate | undefined,
   { deployment, device, as, at }: Claim,
 ): { readonly answer: Claimed; readonly from?: UpdateState } {
+  const { state, wave, size, counters } = open
   if (row !== undefined && row.state !== 'withdrawn' && (row.state !== 'offered' || as === 'offered')) {
     return { answer: { is: row.state === 'offered' ? 'standing' : 'ended', update: row } }
   }
   if (state !== 'running') return { answer: { is: 'not-running' } }
+  // The ticker pauses it at its next look; until then nobody else begins.
+  if (tooManyFail(open)) return { answer: { is: 'failing' } }
   if (row !== undefined) {
     // Its place is its own already.
     const attempt = as === 'offered' ? row.attempt + 1 : row.attempt

@@ -134,6 +134,8 @@ export type Claimed =
   | { readonly is: 'ended'; readonly update: FleetUpdate }
   | { readonly is: 'full' }
   | { readonly is: 'not-running' }
+  /** As many have failed as pause it. */
+  | { readonly is: 'failing' }
 
 export interface Claim {
   readonly deployment: string
@@ -200,7 +202,8 @@ export interface FleetStore extends Plugin<'fleet-store'> {
   releases(query: Page, options?: CallOptions): Promise<readonly FleetRelease[]>
 
   /**
-   * Takes a place for a device, in one transaction with the counters: never more places than the wave's size, never two for one device.
+   * Takes a place for a device, in one transaction with the counters: never more places than the wave's size, never two for one device, and none
+   * from the failure on that reaches the threshold. `judgeClaim` says what is answered.
    * `standing` where it has one; `ended` where its update has ended. `skipped` turns an offer that was never made into none.
    * @throws `FLEET_CONFLICT` where the device's version is another or it is unknown; `UNKNOWN_DEPLOYMENT`
    */

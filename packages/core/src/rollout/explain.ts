@@ -1,8 +1,9 @@
 import type { Reason } from '../errors.ts'
 import type { OpenUpdate } from '../journey/device-record.ts'
-import { placesTaken } from '../plugin/fleet-rules.ts'
+import { placesTaken, tooManyFail } from '../plugin/fleet-rules.ts'
 import type { Deployment, FleetDevice, FleetUpdate } from '../plugin/fleet-store.ts'
 import { decide } from './decide.ts'
+import { failureReason } from './health.ts'
 
 /** Why a device is offered something at its next check-in, or nothing. */
 export interface Explanation {
@@ -32,6 +33,7 @@ export function explain(
     const message = `its update in deployment ${update.deployment} has ended as ${update.state}`
     return { ...facts, offered: false, because: [...under, { code: 'UPDATE_ENDED', message }, ...update.because] }
   }
+  if (tooManyFail(decision.deployment)) return { ...facts, offered: false, because: [...under, failureReason(decision.deployment)] }
   if (update === undefined && placesTaken(decision.deployment.counters) >= decision.deployment.size) {
     const message = `deployment ${decision.deployment.id}: every place of the open wave is taken`
     return { ...facts, offered: false, because: [...under, { code: 'WAVE_FULL', message }] }

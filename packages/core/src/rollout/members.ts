@@ -3,10 +3,11 @@ import { fail } from '../core-errors.ts'
 import { isOtaError, type Reason } from '../errors.ts'
 import type { DeviceRecord, UpdateDeployment } from '../journey/device-record.ts'
 import type { DeviceState } from '../plugin/device.ts'
-import { selects } from '../plugin/fleet-rules.ts'
+import { selects, tooManyFail } from '../plugin/fleet-rules.ts'
 import type { Deployment, FleetDevice, FleetStore } from '../plugin/fleet-store.ts'
 import { type Decision, decide, governing } from './decide.ts'
 import { createFleetView } from './fleet-view.ts'
+import { failureReason } from './health.ts'
 import { settlementsOf } from './settlement.ts'
 
 /** Takes the devices that check in through the deployments of a fleet: what the gateway asks before it offers anything. */
@@ -79,6 +80,12 @@ export function createMembers(fleet: FleetStore, clock: () => Date): Members {
     return skipped.get(member.id) === decision.deployment.id ? decision : skip(member, decision.deployment).then(() => decision)
   }
 
+  // Read anew: the view does not see what is counted, and few devices ask twice before they begin.
+  async function stillGood(governs: Deployment, signal: AbortSignal): Promise<Standing> {
+    const now = (await fleet.deployment(governs.id, { signal })) ?? governs
+    return tooManyFail(now) ? { is: 'held', because: [failureReason(now)] } : { is: 'stands', deployment: governs }
+  }
+
   return {
     settle,
     decide(device, record, signal) {
@@ -105,6 +112,9 @@ export function createMembers(fleet: FleetStore, clock: () => Date): Members {
       if (answer.is === 'not-running') {
         return { because: [{ code: 'DEPLOYMENT_PAUSED', message: `deployment ${id} does not run` }] }
       }
+      if (answer.is === 'failing') {
+        return { because: [{ code: 'TOO_MANY_FAILURES', message: `deployment ${id}: as many devices have failed as pause it` }] }
+      }
       const { state, attempt, because } = answer.update
       // What never reports may have lost its download: it is told the same again, and counted once.
       if (state === 'unobserved' && !reports) return place(attempt)
@@ -115,7 +125,7 @@ export function createMembers(fleet: FleetStore, clock: () => Date): Members {
       const member = await view.member(device, signal)
       const governs = governing(member, open)
       if (deployment !== undefined && governs?.id === deployment.id) {
-        if (governs.state === 'running') return { is: 'stands', deployment: governs }
+        if (governs.state === 'running') return stillGood(governs, signal)
         return { is: 'held', because: [{ code: 'DEPLOYMENT_PAUSED', message: `deployment ${governs.id} is paused` }, ...governs.because] }
       }
       const other = governs === undefined ? 'no deployment' : `deployment ${governs.id}`

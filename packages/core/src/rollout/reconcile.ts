@@ -1,7 +1,7 @@
 import type { Reason } from '../errors.ts'
 import { placesTaken } from '../plugin/fleet-rules.ts'
 import type { Deployment } from '../plugin/fleet-store.ts'
-import { healthOf } from './health.ts'
+import { failureReason, healthOf } from './health.ts'
 
 /** What is to be done with a deployment now. `start` opens the next wave; `stop` ends it, because all its devices have ended. */
 export type Step =
@@ -14,10 +14,7 @@ export function reconcile(deployment: Deployment, now: Date): Step {
   if (state !== 'running') return hold(`DEPLOYMENT_${state.toUpperCase()}`, `the deployment is ${state}`)
   const health = healthOf(deployment)
   // Failures first: a wave that fails must not be followed by a greater one, however many succeeded.
-  if (health.fails) {
-    const message = `${counters.failed} of ${size} devices failed; ${deployment.forgiven + health.bearable} pause the deployment`
-    return { do: 'pause', because: [{ code: 'TOO_MANY_FAILURES', message }] }
-  }
+  if (health.fails) return { do: 'pause', because: [failureReason(deployment)] }
   const next = waves[wave]
   if (wave === 0) return start(next as number, 'FIRST_WAVE', `the first wave takes ${next} %`)
   if (next === undefined) {

@@ -154,6 +154,12 @@ const claims: readonly Mutant[] = [
   plugin('settle-attempt', 'does not look at the attempt', ({ settle, update }) => ({
     settle: async (end, o) => settle({ ...end, attempt: (await update(end.deployment, end.device))?.attempt ?? 0 }, o),
   })),
+  plugin('claim-failing', 'gives places until somebody has paused what fails', (right) => ({
+    claim: async (claim, o) => {
+      const answer = await right.claim(claim, o)
+      return answer.is === 'failing' ? bent(right, { forgiven: 1000 }, claim) : answer
+    },
+  })),
   plugin('skipped', 'offers to a device what it was skipped for', ({ claim }) => ({
     claim: async (asked, o) => {
       const answer = await claim(asked, o)

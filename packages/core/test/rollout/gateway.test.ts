@@ -107,6 +107,38 @@ describe('a fleet with a deployment', () => {
     ])
   })
 
+  test('is offered nothing more from the failure on that reaches the threshold, before any tick', async () => {
+    const { rollout, gateway, ask, tick, tallied } = await fleetOf(40)
+    await rollout.create({ id: 'roll', version: '1.1.0', waves: [50, 100], failurePercent: 10 }, by)
+    await tick()
+    const offered: string[] = []
+    const asked = ids(40)
+    while (offered.length < 5) {
+      const id = asked.shift() as string
+      if ((await ask(id)).offer !== undefined) offered.push(id)
+    }
+    const [one, two, begun, waiting] = offered as [string, string, string, string]
+    await gateway.report(principal(begun), 1, { state: 'downloading' })
+    await gateway.report(principal(one), 1, { state: 'failed' })
+    expect((await ask(waiting)).offer?.seq).toBe(1)
+    await gateway.report(principal(two), 1, { state: 'failed' })
+    for (const id of asked) {
+      const { offer, because } = await ask(id)
+      expect(offer, id).toBeUndefined()
+      expect(because[0]?.code, id).toMatch(/^(?:TOO_MANY_FAILURES|LATER_WAVE)$/)
+    }
+    expect((await ask(waiting)).because.map(({ code }) => code)).toEqual(['TOO_MANY_FAILURES'])
+    expect((await rollout.explain(waiting)).because.map(({ code }) => code)).toEqual(['UNDER_WAY', 'TOO_MANY_FAILURES'])
+    expect((await ask(one)).because[0]?.code).toBe('UPDATE_ENDED')
+    expect((await ask(begun)).offer?.seq).toBe(1)
+    expect(await tallied()).toMatchObject({ state: 'running', counters: { failed: 2, offered: 3 } })
+    expect(await tick()).toEqual(['pause'])
+    await rollout.resume('roll', by)
+    expect(await tick()).toEqual([])
+    expect((await ask(waiting)).offer?.seq).toBe(1)
+    expect(await tallied()).toMatchObject({ state: 'running', forgiven: 2 })
+  })
+
   test('loses what it was offered and has not begun when its deployment is aborted, and gets what the next one brings', async () => {
     const { rollout, gateway, release, ask, tick, tallied, clock, fleet } = await fleetOf(4)
     release('1.2.0')

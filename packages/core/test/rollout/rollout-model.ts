@@ -84,6 +84,13 @@ const first4 = (text: string): number => Number.parseInt(createHash('sha256').up
 const count = ({ rows }: Roll, ...states: readonly string[]): number => [...rows.values()].filter((state) => states.includes(state)).length
 const share = (whole: number, part: number): number => Math.ceil((whole * part) / 100)
 
+/** So many have failed that the next tick pauses it. */
+const fails = (roll: Roll): boolean => count(roll, 'failed') - roll.forgiven >= Math.max(1, share(roll.size, roll.failure))
+
+/** Why an offer that was not begun is not repeated. */
+const heldBack = (roll: Roll): string | undefined =>
+  roll.state === 'paused' ? 'DEPLOYMENT_PAUSED' : fails(roll) ? 'TOO_MANY_FAILURES' : undefined
+
 // A class for the hot state of one history.
 class Model {
   readonly units = new Map<string, Unit>()
@@ -113,7 +120,7 @@ class Model {
     const { open } = unit
     if (open !== undefined) {
       if (open.begun) return open.roll.version
-      if (governs === open.roll) return governs.state === 'paused' ? 'DEPLOYMENT_PAUSED' : governs.version
+      if (governs === open.roll) return heldBack(governs) ?? governs.version
       open.roll.rows.set(id, 'withdrawn')
       unit.open = undefined
     }
@@ -126,13 +133,14 @@ class Model {
     const row = roll.rows.get(id)
     const hasPlace = row === 'withdrawn' || (row === undefined && roll.rows.size < roll.size)
     if (unit.version >= roll.version) {
-      if (roll.state === 'running' && isInside && hasPlace) roll.rows.set(id, 'skipped')
+      if (roll.state === 'running' && isInside && hasPlace && !fails(roll)) roll.rows.set(id, 'skipped')
       return 'UP_TO_DATE'
     }
     if (roll.state === 'paused') return 'DEPLOYMENT_PAUSED'
     if (roll.wave === 0) return 'WAVE_NOT_STARTED'
     if (!isInside) return 'LATER_WAVE'
     if (row !== undefined && row !== 'withdrawn') return 'UPDATE_ENDED'
+    if (fails(roll)) return 'TOO_MANY_FAILURES'
     if (!hasPlace) return 'WAVE_FULL'
     roll.rows.set(id, 'offered')
     unit.open = { roll, begun: false }
@@ -151,7 +159,7 @@ class Model {
     for (const roll of this.rolls) {
       if (roll.state !== 'running') continue
       const next = roll.waves[roll.wave]
-      if (count(roll, 'failed') - roll.forgiven >= Math.max(1, share(roll.size, roll.failure))) roll.state = 'paused'
+      if (fails(roll)) roll.state = 'paused'
       else if (next === undefined) {
         if (roll.rows.size >= roll.size && count(roll, 'offered', 'withdrawn') === 0) roll.state = 'finished'
       } else if (roll.wave === 0 || count(roll, 'confirmed') >= share(roll.size - count(roll, 'skipped'), roll.success))

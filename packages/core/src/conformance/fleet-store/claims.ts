@@ -82,6 +82,23 @@ export const fleetClaimRules: readonly FleetStoreRule[] = [
     strictEqual(await settle(plugin, device, 'confirmed', 2, true), true)
     deepStrictEqual(await tallies(plugin), { ...noCounters, confirmed: 1 })
   }),
+  rule('claim-failing', 'gives no place from the failure on that reaches the threshold, until it is forgiven', async ({ plugin }) => {
+    // Ten percent of twelve devices, rounded up: the second failure reaches it.
+    const devices = await opened(plugin, 12, 12, 10)
+    const [first, second, third, next, ...rest] = devices as readonly [...Three, FleetDevice, ...FleetDevice[]]
+    for (const device of [first, second, third]) await claim(plugin, device)
+    await settle(plugin, third, 'withdrawn')
+    await settle(plugin, first, 'failed')
+    strictEqual((await claim(plugin, next)).is, 'taken', 'expected a place before the threshold')
+    await settle(plugin, second, 'failed')
+    for (const device of rest) deepStrictEqual(await claim(plugin, device), { is: 'failing' })
+    deepStrictEqual(await claim(plugin, third), { is: 'failing' }, 'for an offer that was taken back')
+    strictEqual((await claim(plugin, next)).is, 'standing', 'expected an offer to stand that was made before')
+    strictEqual((await claim(plugin, first)).is, 'ended')
+    deepStrictEqual(await tallies(plugin), { ...noCounters, failed: 2, offered: 1, withdrawn: 1 })
+    await move(plugin, 'roll', { forgiven: 2 })
+    strictEqual((await claim(plugin, third)).is, 'taken', 'expected a place once the failures were forgiven')
+  }),
   rule('skipped', 'counts a device that needs nothing, also where an offer was meant for it', async ({ plugin }) => {
     const [first, second] = (await opened(plugin, 3, 3)) as Three
     strictEqual((await claim(plugin, first, 'skipped')).is, 'taken')

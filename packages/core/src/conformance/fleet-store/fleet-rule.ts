@@ -63,11 +63,11 @@ export async function found(plugin: FleetStore, id: string): Promise<Deployment>
   return (await plugin.deployment(id)) as Deployment
 }
 
-/** A running deployment whose open wave has so many places, and so many devices beside it. */
-export async function opened(plugin: FleetStore, size: number, devices: number): Promise<readonly FleetDevice[]> {
+/** A running deployment whose open wave has so many places, and so many devices beside it. Few failures pause it only where that is asked for. */
+export async function opened(plugin: FleetStore, size: number, devices: number, failurePercent = 100): Promise<readonly FleetDevice[]> {
   const enrolled: FleetDevice[] = []
   for (let index = 0; index < devices; index++) enrolled.push(await enrol(plugin, `d${String(index).padStart(3, '0')}`))
-  await plugin.createDeployment(intent('roll'), { audit: audit('create', 'roll') })
+  await plugin.createDeployment(intent('roll', { failurePercent }), { audit: audit('create', 'roll') })
   await move(plugin, 'roll', { wave: 1, size, bound: 2 ** 32 - 1, waveAt: at })
   return enrolled
 }
