@@ -1,10 +1,12 @@
-import type { AuditEntry, Selector } from '@reflash/core'
+import type { AuditEntry, FleetUpdate, Selector } from '@reflash/core'
 import type { Expression, ExpressionBuilder, Kysely, Selectable, SqlBool, Transaction } from 'kysely'
-import { auditRow, type DeploymentRow } from './fleet-rows.ts'
+import { auditRow, updateOf } from './fleet-rows.ts'
 import type { Tables } from './tables.ts'
 
 /** The database, or one transaction of it. */
 export type Db = Kysely<Tables> | Transaction<Tables>
+
+type UpdateRow = Selectable<Tables['device_update']>
 
 /** Devices that match, nothing selected yet. */
 export function matching(db: Db, selector: Selector) {
@@ -38,8 +40,45 @@ export function deploymentRows(db: Db) {
     .select(['release.repository', 'release.version as release_version', 'release.digest'])
 }
 
-export async function deploymentRow(db: Db, id: string): Promise<DeploymentRow | undefined> {
-  return deploymentRows(db).where('deployment.id', '=', id).executeTakeFirst()
+export function deploymentRow(db: Db, id: string) {
+  return deploymentRows(db).where('deployment.id', '=', id)
+}
+
+/** A device, once for each of its labels, by their names; once without any where it has none. */
+export function labelledDevice(db: Db, id: string) {
+  return db
+    .selectFrom('device')
+    .leftJoin('label', 'label.device', 'device.id')
+    .selectAll('device')
+    .select(['label.name', 'label.value'])
+    .where('device.id', '=', id)
+    .orderBy('label.name')
+    .execute()
+}
+
+/** A device's version, and its row in a deployment where it has one. */
+export async function claimant(db: Db, deployment: string, device: string): Promise<Claimant | undefined> {
+  const row = await db
+    .selectFrom('device')
+    .leftJoin('device_update', (join) =>
+      join.onRef('device_update.device', '=', 'device.id').on('device_update.deployment', '=', deployment),
+    )
+    .select('device.version as device_version')
+    .selectAll('device_update')
+    .where('device.id', '=', device)
+    .executeTakeFirst()
+  if (row === undefined) return undefined
+  const { device_version, ...update } = row
+  return { version: String(device_version), update: isJoined(update) ? updateOf(update) : undefined }
+}
+
+export interface Claimant {
+  readonly version: string
+  readonly update: FleetUpdate | undefined
+}
+
+function isJoined(row: { readonly [C in keyof UpdateRow]: UpdateRow[C] | null }): row is UpdateRow {
+  return row.state !== null
 }
 
 /** Labels of devices, by device. */

@@ -19,13 +19,17 @@ import type { Tables } from './tables.ts'
 
 type Row<T extends keyof Tables> = Selectable<Tables[T]>
 
-export function deviceOf(row: Row<'device'>, labels: readonly Row<'label'>[]): FleetDevice {
+/** Labels may come from a join that found none. */
+export function deviceOf(
+  row: Row<'device'>,
+  labels: readonly { readonly name: string | null; readonly value: string | null }[],
+): FleetDevice {
   const { id, model, installed, bucket, version } = row
   return {
     id,
     ...(model === null ? {} : { model }),
     ...(installed === null ? {} : { installed }),
-    labels: Object.fromEntries(labels.map(({ name, value }) => [name, value])),
+    labels: Object.fromEntries(labels.flatMap(({ name, value }) => (name === null || value === null ? [] : [[name, value]]))),
     bucket,
     version: String(version),
   }

@@ -13,6 +13,7 @@ import { connect } from './connect.ts'
 import type { PostgresOptions } from './sql-options.ts'
 import { afterEveryKey, firstCharacter, keysPerRead, parseValue, storedKey } from './stored-entry.ts'
 import type { Tables } from './tables.ts'
+import { versionNumber } from './version-number.ts'
 
 /** Expired entries go with every so many writes ... */
 const prunedEvery = 16
@@ -127,11 +128,6 @@ export function postgresJournal(options: PostgresOptions, now: () => Date): Jour
     },
     close,
   })
-}
-
-/** Versions are whole numbers from 1; what is none was given by no journal. */
-function versionNumber(version: string): number {
-  return /^[1-9][0-9]{0,15}$/.test(version) ? Number(version) : -1
 }
 
 /** Lets a caller go when its signal fires; what it asked for goes on. */

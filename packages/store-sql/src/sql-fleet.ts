@@ -2,6 +2,7 @@ import {
   checkPage,
   coreError,
   type FleetStore,
+  type FleetUpdate,
   fleetDeviceLimit,
   judgeClaim,
   type Lease,
@@ -14,10 +15,11 @@ import {
 } from '@reflash/core'
 import type { Transaction } from 'kysely'
 import { connect, type SqlConnection } from './connect.ts'
-import { type Db, deploymentRow, deploymentRows, labelsOf, matching, recorded } from './fleet-queries.ts'
+import { claimant, type Db, deploymentRow, deploymentRows, labelledDevice, labelsOf, matching, recorded } from './fleet-queries.ts'
 import { auditOf, deploymentOf, deviceOf, intentRow, progressRow, releaseOf, updateOf, updateRow } from './fleet-rows.ts'
 import type { SqlOptions } from './sql-options.ts'
 import type { Tables } from './tables.ts'
+import { versionNumber } from './version-number.ts'
 
 /** Registrations between two counts of all devices: counting a million rows at each would be most of what a registration costs. */
 const countedEvery = 1_000
@@ -33,15 +35,36 @@ export function sqlFleet(options: SqlOptions): FleetStore {
   const { read, write, locked } = connection
   let uncounted = countedEvery
 
-  async function expectRoom(trx: Transaction<Tables>): Promise<void> {
+  async function expectRoom(db: Db): Promise<void> {
     uncounted += 1
     if (uncounted < countedEvery) return
-    const { n } = await trx
+    const { n } = await db
       .selectFrom('device')
       .select((eb) => eb.fn.countAll<number>().as('n'))
       .executeTakeFirstOrThrow()
     if (Number(n) >= fleetDeviceLimit) throw full('devices', fleetDeviceLimit)
     uncounted = 0
+  }
+
+  type Put = Parameters<FleetStore['putDevice']>[0]
+
+  /** One statement, whose condition is the compare-and-set. False where the device has another version. */
+  async function stored(db: Db, { id, model, installed, bucket }: Put, ifVersion: string | null): Promise<boolean> {
+    const row = { model: model ?? null, installed: installed ?? null, bucket }
+    if (ifVersion !== null) {
+      const known = versionNumber(ifVersion)
+      const changed = db.updateTable('device').set({ ...row, version: known + 1 })
+      return (await changed.where('id', '=', id).where('version', '=', known).executeTakeFirst()).numUpdatedRows === 1n
+    }
+    await expectRoom(db)
+    const made = db.insertInto('device').values({ ...row, id, version: 1 })
+    return (await made.onConflict((oc) => oc.column('id').doNothing()).executeTakeFirst()).numInsertedOrUpdatedRows === 1n
+  }
+
+  async function put(db: Db, device: Put, ifVersion: string | null): Promise<string> {
+    if (await stored(db, device, ifVersion)) return ifVersion === null ? '1' : String(versionNumber(ifVersion) + 1)
+    const found = await db.selectFrom('device').select('version').where('id', '=', device.id).executeTakeFirst()
+    throw conflict(`device ${device.id}`, ifVersion, found === undefined ? null : String(found.version))
   }
 
   return Object.freeze<FleetStore>({
@@ -55,33 +78,20 @@ export function sqlFleet(options: SqlOptions): FleetStore {
       }),
     device: (id, o) =>
       read(o?.signal, async (db) => {
-        const row = await db.selectFrom('device').selectAll().where('id', '=', id).executeTakeFirst()
-        return row && deviceOf(row, (await labelsOf(db, [id])).get(id) ?? [])
+        const rows = await labelledDevice(db, id)
+        return rows[0] && deviceOf(rows[0], rows)
       }),
-    putDevice: ({ id, model, installed, labels, bucket }, { ifVersion, audit, signal }) =>
-      write(signal, async (trx) => {
-        const before = await locked(trx.selectFrom('device').select('version').where('id', '=', id)).executeTakeFirst()
-        const found = before === undefined ? null : String(before.version)
-        if (found !== ifVersion) throw conflict(`device ${id}`, ifVersion, found)
-        const version = (before?.version ?? 0) + 1
-        const row = { id, model: model ?? null, installed: installed ?? null, bucket, version }
-        if (before === undefined) {
-          await expectRoom(trx)
-          const made = await trx
-            .insertInto('device')
-            .values(row)
-            .onConflict((oc) => oc.column('id').doNothing())
-            .executeTakeFirst()
-          if (made.numInsertedOrUpdatedRows !== 1n) throw conflict(`device ${id}`, ifVersion, 'a new one')
-        } else await trx.updateTable('device').set(row).where('id', '=', id).execute()
-        if (audit !== undefined) {
-          await trx.deleteFrom('label').where('device', '=', id).execute()
-          const rows = Object.entries(labels).map(([name, value]) => ({ device: id, name, value }))
-          if (rows.length > 0) await trx.insertInto('label').values(rows).execute()
-          await recorded(trx, audit)
-        }
-        return String(version)
-      }),
+    putDevice: (device, { ifVersion, audit, signal }) => {
+      if (audit === undefined) return read(signal, (db) => put(db, device, ifVersion))
+      return write(signal, async (trx) => {
+        const version = await put(trx, device, ifVersion)
+        await trx.deleteFrom('label').where('device', '=', device.id).execute()
+        const rows = Object.entries(device.labels).map(([name, value]) => ({ device: device.id, name, value }))
+        if (rows.length > 0) await trx.insertInto('label').values(rows).execute()
+        await recorded(trx, audit)
+        return version
+      })
+    },
     async devices({ selector = {}, after = '', limit }, o) {
       checkPage(limit)
       return read(o?.signal, async (db) => {
@@ -132,11 +142,11 @@ export function sqlFleet(options: SqlOptions): FleetStore {
         if (made.numInsertedOrUpdatedRows !== 1n)
           throw coreError('FLEET_CONFLICT', `deployment ${intent.id}: expected a new id, found one that is taken`)
         await recorded(trx, audit)
-        return deploymentOf(await known(trx, intent.id))
+        return deploymentOf(await deploymentRow(trx, intent.id).executeTakeFirstOrThrow())
       }),
     deployment: (id, o) =>
       read(o?.signal, async (db) => {
-        const row = await deploymentRow(db, id)
+        const row = await deploymentRow(db, id).executeTakeFirst()
         return row && deploymentOf(row)
       }),
     async deployments({ open = false, limit }, o) {
@@ -169,24 +179,27 @@ export function sqlFleet(options: SqlOptions): FleetStore {
         return (await rows.execute()).map(releaseOf)
       })
     },
-    claim: (claim, o) =>
-      write(o?.signal, async (trx) => {
-        const { deployment: id, device, deviceVersion } = claim
+    async claim(claim, o) {
+      const { deployment: id, device, deviceVersion } = claim
+      const seen = await read(o?.signal, (db) => claimant(db, id, device))
+      // What has ended stays so. A device that comes back with each check-in must not make all others wait for the lock.
+      if (seen?.version === deviceVersion && seen.update !== undefined && hasEnded(seen.update)) return { is: 'ended', update: seen.update }
+      return write(o?.signal, async (trx) => {
         // Locked first here and at every end of an update: claims of one deployment go one by one.
-        await locked(trx.selectFrom('deployment').select('number').where('id', '=', id)).executeTakeFirst()
-        const deployment = deploymentOf(await known(trx, id))
-        const seen = await trx.selectFrom('device').select('version').where('id', '=', device).executeTakeFirst()
-        const version = seen === undefined ? null : String(seen.version)
-        if (version !== deviceVersion) throw conflict(`device ${device}`, deviceVersion, version)
-        const row = await updateRows(trx, id, device).executeTakeFirst()
-        const { answer, from } = judgeClaim(deployment, row && updateOf(row), claim)
+        const one = deploymentRow(trx, id)
+        const row = await (connection.name === 'postgres' ? one.forUpdate('deployment') : one).executeTakeFirst()
+        if (row === undefined) throw unknown(id)
+        const now = await claimant(trx, id, device)
+        if (now?.version !== deviceVersion) throw conflict(`device ${device}`, deviceVersion, now?.version ?? null)
+        const { answer, from } = judgeClaim(deploymentOf(row), now.update, claim)
         if (answer.is !== 'taken') return answer
         const next = updateRow(answer.update)
-        if (row === undefined) await trx.insertInto('device_update').values(next).execute()
+        if (now.update === undefined) await trx.insertInto('device_update').values(next).execute()
         else await trx.updateTable('device_update').set(next).where('deployment', '=', id).where('device', '=', device).execute()
         await count(trx, id, from, claim.as)
         return answer
-      }),
+      })
+    },
     settle: ({ deployment, device, attempt, state, attested, at, because }, o) =>
       write(o?.signal, async (trx) => {
         await locked(trx.selectFrom('deployment').select('number').where('id', '=', deployment)).executeTakeFirst()
@@ -252,14 +265,12 @@ export function sqlFleet(options: SqlOptions): FleetStore {
 
 const notStarted = { state: 'running', wave: 0, size: 0, bound: -1, forgiven: 0, because: [] } as const
 
-function updateRows(db: Db, deployment: string, device: string) {
-  return db.selectFrom('device_update').selectAll().where('deployment', '=', deployment).where('device', '=', device)
+function hasEnded({ state }: FleetUpdate): boolean {
+  return state !== 'offered' && state !== 'withdrawn'
 }
 
-async function known(db: Db, id: string) {
-  const row = await deploymentRow(db, id)
-  if (row === undefined) throw unknown(id)
-  return row
+function updateRows(db: Db, deployment: string, device: string) {
+  return db.selectFrom('device_update').selectAll().where('deployment', '=', deployment).where('device', '=', device)
 }
 
 async function count(db: Db, id: string, from: UpdateState | undefined, to: UpdateState): Promise<void> {
