@@ -56,20 +56,20 @@ export function labelledDevice(db: Db, id: string) {
     .execute()
 }
 
-/** A device's version, and its row in a deployment where it has one. */
-export async function claimant(db: Db, deployment: string, device: string): Promise<Claimant | undefined> {
-  const row = await db
+/** Devices, each with its row in a deployment where it has one. */
+export async function claimants(db: Db, deployment: string, devices: readonly string[]): Promise<ReadonlyMap<string, Claimant>> {
+  const rows = await db
     .selectFrom('device')
     .leftJoin('device_update', (join) =>
       join.onRef('device_update.device', '=', 'device.id').on('device_update.deployment', '=', deployment),
     )
-    .select('device.version as device_version')
+    .select(['device.id', 'device.version'])
     .selectAll('device_update')
-    .where('device.id', '=', device)
-    .executeTakeFirst()
-  if (row === undefined) return undefined
-  const { device_version, ...update } = row
-  return { version: String(device_version), update: isJoined(update) ? updateOf(update) : undefined }
+    .where('device.id', 'in', devices)
+    .execute()
+  return new Map(
+    rows.map(({ id, version, ...update }) => [id, { version: String(version), update: isJoined(update) ? updateOf(update) : undefined }]),
+  )
 }
 
 export interface Claimant {

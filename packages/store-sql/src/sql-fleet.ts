@@ -2,21 +2,20 @@ import {
   checkPage,
   coreError,
   type FleetStore,
-  type FleetUpdate,
   fleetDeviceLimit,
-  judgeClaim,
   type Lease,
   leaseHolds,
   noCounters,
   openDeploymentLimit,
   positionOf,
   shareOf,
-  type UpdateState,
 } from '@reflash/core'
 import type { Transaction } from 'kysely'
 import { connect, type SqlConnection } from './connect.ts'
-import { claimant, type Db, deploymentRow, deploymentRows, labelledDevice, labelsOf, matching, recorded } from './fleet-queries.ts'
-import { auditOf, deploymentOf, deviceOf, intentRow, progressRow, releaseOf, updateOf, updateRow } from './fleet-rows.ts'
+import { type Db, deploymentRow, deploymentRows, labelledDevice, labelsOf, matching, recorded } from './fleet-queries.ts'
+import { conflict, full, unknown } from './fleet-refusals.ts'
+import { auditOf, deploymentOf, deviceOf, intentRow, progressRow, releaseOf, updateOf } from './fleet-rows.ts'
+import { placesOf } from './places.ts'
 import type { SqlOptions } from './sql-options.ts'
 import type { Tables } from './tables.ts'
 import { versionNumber } from './version-number.ts'
@@ -179,42 +178,7 @@ export function sqlFleet(options: SqlOptions): FleetStore {
         return (await rows.execute()).map(releaseOf)
       })
     },
-    async claim(claim, o) {
-      const { deployment: id, device, deviceVersion } = claim
-      const seen = await read(o?.signal, (db) => claimant(db, id, device))
-      // What has ended stays so. A device that comes back with each check-in must not make all others wait for the lock.
-      if (seen?.version === deviceVersion && seen.update !== undefined && hasEnded(seen.update)) return { is: 'ended', update: seen.update }
-      return write(o?.signal, async (trx) => {
-        // Locked first here and at every end of an update: claims of one deployment go one by one.
-        const one = deploymentRow(trx, id)
-        const row = await (connection.name === 'postgres' ? one.forUpdate('deployment') : one).executeTakeFirst()
-        if (row === undefined) throw unknown(id)
-        const now = await claimant(trx, id, device)
-        if (now?.version !== deviceVersion) throw conflict(`device ${device}`, deviceVersion, now?.version ?? null)
-        const { answer, from } = judgeClaim(deploymentOf(row), now.update, claim)
-        if (answer.is !== 'taken') return answer
-        const next = updateRow(answer.update)
-        if (now.update === undefined) await trx.insertInto('device_update').values(next).execute()
-        else await trx.updateTable('device_update').set(next).where('deployment', '=', id).where('device', '=', device).execute()
-        await count(trx, id, from, claim.as)
-        return answer
-      })
-    },
-    settle: ({ deployment, device, attempt, state, attested, at, because }, o) =>
-      write(o?.signal, async (trx) => {
-        await locked(trx.selectFrom('deployment').select('number').where('id', '=', deployment)).executeTakeFirst()
-        const ended = await trx
-          .updateTable('device_update')
-          .set({ state, attested: attested ? 1 : 0, at, because: JSON.stringify(because) })
-          .where('deployment', '=', deployment)
-          .where('device', '=', device)
-          .where('state', '=', 'offered')
-          .where('attempt', '=', attempt)
-          .executeTakeFirst()
-        if (ended.numUpdatedRows !== 1n) return false
-        await count(trx, deployment, 'offered', state)
-        return true
-      }),
+    ...placesOf(connection),
     update: (deployment, device, o) =>
       read(o?.signal, async (db) => {
         const row = await updateRows(db, deployment, device).executeTakeFirst()
@@ -265,20 +229,8 @@ export function sqlFleet(options: SqlOptions): FleetStore {
 
 const notStarted = { state: 'running', wave: 0, size: 0, bound: -1, forgiven: 0, because: [] } as const
 
-function hasEnded({ state }: FleetUpdate): boolean {
-  return state !== 'offered' && state !== 'withdrawn'
-}
-
 function updateRows(db: Db, deployment: string, device: string) {
   return db.selectFrom('device_update').selectAll().where('deployment', '=', deployment).where('device', '=', device)
-}
-
-async function count(db: Db, id: string, from: UpdateState | undefined, to: UpdateState): Promise<void> {
-  await db
-    .updateTable('deployment')
-    .set((eb) => ({ [to]: eb(to, '+', 1), ...(from === undefined ? {} : { [from]: eb(from, '-', 1) }) }))
-    .where('id', '=', id)
-    .execute()
 }
 
 async function expectNewest({ locked }: SqlConnection, trx: Transaction<Tables>, { name, holder, token }: Lease): Promise<void> {
@@ -286,16 +238,4 @@ async function expectNewest({ locked }: SqlConnection, trx: Transaction<Tables>,
   const newest = await locked(trx.selectFrom('lease').select('token').where('name', '=', name)).executeTakeFirst()
   if (newest?.token === token) return
   throw coreError('LEASE_LOST', `lease ${name}: expected token ${token} of ${holder} to be the newest, found ${newest?.token ?? 'none'}`)
-}
-
-function conflict(what: string, expected: string | null, found: string | null): Error {
-  return coreError('FLEET_CONFLICT', `${what}: expected version ${expected}, found ${found}; read it again`)
-}
-
-function unknown(id: string): Error {
-  return coreError('UNKNOWN_DEPLOYMENT', `expected a deployment ${JSON.stringify(id)}, found none`)
-}
-
-function full(what: string, limit: number): Error {
-  return coreError('FLEET_FULL', `expected at most ${limit} ${what}, found as many`)
 }

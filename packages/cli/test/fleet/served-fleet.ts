@@ -12,6 +12,9 @@ const token = 'operator-token'
 /** The image of a version, small: a fleet of thousands keeps two of them each. */
 export const imageOf = (version: string): Uint8Array => demoImage({ chip: 'esp32c3', version, sizeBytes: 8192, projectName: 'lamp' })
 
+/** What a scene shows, for docs/soak.md. */
+export type FleetFacts = Readonly<Record<string, number | string>>
+
 export interface FleetServer extends Started {
   readonly url: string
   readonly client: ManagementClient

@@ -7,11 +7,11 @@ import { type Deployment, isOtaError, placesTaken } from '@reflash/core'
 import { sqlFleet, sqlStore } from '@reflash/store-sql'
 import { expect, onTestFinished } from 'vitest'
 import { startPostgres } from '../../../store-sql/test/postgres-server.ts'
-import { holds, imageOf, releases, serveFleet, until } from './served-fleet.ts'
+import { type FleetFacts, holds, imageOf, releases, serveFleet, until } from './served-fleet.ts'
 import { virtualFleet } from './virtual-fleet.ts'
 
 /** Two replicas on one PostgreSQL, of which one is killed without warning in the middle of a wave: what must hold, holds at every look. */
-export async function survivesAKilledReplica(count: number, pollMs: number, limitMs: number): Promise<void> {
+export async function survivesAKilledReplica(count: number, pollMs: number, limitMs: number): Promise<FleetFacts> {
   const folder = await mkdtemp(join(tmpdir(), 'reflash-replicas-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
   const postgres = await startPostgres()
@@ -63,7 +63,9 @@ export async function survivesAKilledReplica(count: number, pollMs: number, limi
   one.child.kill('SIGKILL')
   await one.ended
   const killedAt = await taken()
+  const killed = performance.now()
   await until('every device has ended', limitMs, async () => (await deployment())?.state === 'finished')
+  const afterKill = performance.now() - killed
   looks.done = true
   await looking
   await fleet.stop()
@@ -76,9 +78,19 @@ export async function survivesAKilledReplica(count: number, pollMs: number, limi
   const broken = fleet.travellers.filter((_, index) => !works(index)).length
   expect(last.counters).toMatchObject({ failed: broken, confirmed: count - broken, offered: 0 })
   for (const { id, offers } of fleet.travellers) expect(offers.size, id).toBe(1)
+  const offers = fleet.travellers.reduce((sum, { offers }) => sum + offers.size, 0)
   const starts = (await store.audit({ subject: 'roll', limit: 100 })).filter(({ action }) => action === 'start')
   expect(starts.length, 'waves that were started').toBe(2)
-  console.info(
-    `${count} devices, two replicas, one killed after ${killedAt} offers: ${looks.count} looks, at most ${highest} of ${count} places; ${last.counters.confirmed} confirmed, ${broken} failed`,
-  )
+  return {
+    devices: count,
+    replicas: 2,
+    waves: 2,
+    offers,
+    'double offers': offers - count,
+    'highest places': `${highest} of ${last.size}, ${looks.count} looks`,
+    confirmed: last.counters.confirmed,
+    failed: last.counters.failed,
+    killed: `after ${killedAt} offers`,
+    'end after': `${Math.round(afterKill / 1000)} s`,
+  }
 }

@@ -1,5 +1,5 @@
 import { fail } from '../core-errors.ts'
-import type { Claim, Claimed, Counters, Deployment, FleetDevice, FleetUpdate, Selector, UpdateState } from './fleet-store.ts'
+import type { Claim, Claimed, Counters, Deployment, FleetDevice, FleetUpdate, Selector, Settlement, UpdateState } from './fleet-store.ts'
 
 // What every fleet store decides alike, so that none decides it otherwise.
 
@@ -71,6 +71,19 @@ export function judgeClaim(
   }
   if (placesTaken(counters) >= size) return { answer: { is: 'full' } }
   return { answer: { is: 'taken', update: { deployment, device, wave, state: as, attempt: 1, attested: false, at, because: [] } } }
+}
+
+/** What the end of an update is judged as: the row as it is then; undefined where it is not offered, or not of that attempt. Pure. */
+export function judgeSettlement(
+  row: FleetUpdate | undefined,
+  { attempt, state, attested, at, because }: Settlement,
+): FleetUpdate | undefined {
+  return row?.state === 'offered' && row.attempt === attempt ? { ...row, state, attested, at, because } : undefined
+}
+
+/** The counters after one device has moved. Pure. */
+export function movedCounters(counters: Counters, from: UpdateState | undefined, to: UpdateState): Counters {
+  return { ...counters, [to]: counters[to] + 1, ...(from === undefined ? {} : { [from]: counters[from] - 1 }) }
 }
 
 /** Whether a lease until then keeps others off now; both in milliseconds since 1970. */

@@ -4,7 +4,9 @@ import {
   checkPage,
   fleetDeviceLimit,
   judgeClaim,
+  judgeSettlement,
   leaseHolds,
+  movedCounters,
   noCounters,
   openDeploymentLimit,
   positionOf,
@@ -13,7 +15,6 @@ import {
 } from '../plugin/fleet-rules.ts'
 import type {
   AuditEntry,
-  Counters,
   Deployment,
   FleetDevice,
   FleetRelease,
@@ -50,9 +51,7 @@ export function memoryFleet(): FleetStore {
 
   function count(id: string, from: UpdateState | undefined, to: UpdateState): void {
     const deployment = known(id)
-    const { counters } = deployment
-    const moved = { ...counters, [to]: counters[to] + 1, ...(from === undefined ? {} : { [from]: counters[from] - 1 }) }
-    deployments.set(id, Object.freeze({ ...deployment, counters: Object.freeze(moved as Counters) }))
+    deployments.set(id, Object.freeze({ ...deployment, counters: Object.freeze(movedCounters(deployment.counters, from, to)) }))
   }
 
   function matching(selector: Parameters<typeof selects>[0]): readonly FleetDevice[] {
@@ -154,11 +153,12 @@ export function memoryFleet(): FleetStore {
       count(claim.deployment, from, claim.as)
       return { is: 'taken', update }
     },
-    async settle({ deployment, device, attempt, state, attested, at, because }, o) {
+    async settle(settlement, o) {
       throwIfAborted(o?.signal)
-      const row = rowsOf(deployment).get(device)
-      if (row?.state !== 'offered' || row.attempt !== attempt) return false
-      rowsOf(deployment).set(device, frozenCopy({ ...row, state, attested, at, because }))
+      const { deployment, device, state } = settlement
+      const ended = judgeSettlement(rowsOf(deployment).get(device), settlement)
+      if (ended === undefined) return false
+      rowsOf(deployment).set(device, frozenCopy(ended))
       count(deployment, 'offered', state)
       return true
     },
