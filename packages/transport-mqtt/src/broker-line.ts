@@ -5,6 +5,7 @@ import type { IClientOptions, MqttClient } from 'mqtt'
 import { type CheckedBroker, secureOptions } from './broker-options.ts'
 import type { LineLimits } from './limits.ts'
 import { fail } from './mqtt-errors.ts'
+import { publishHead } from './wire/publish-head.ts'
 
 export interface PublishOptions {
   readonly qos: 0 | 1
@@ -19,10 +20,12 @@ export interface BrokerLine {
   /** Bytes of a message that the broker takes. */
   maxPacketBytes(): number
   /**
-   * Resolves once the message is with the kernel (QoS 0) or with the broker (QoS 1).
+   * Resolves once the message is in the socket's buffer (QoS 0), which has room for few, or with the broker (QoS 1).
    * @throws `BROKER_UNREACHABLE`, `BROKER_REFUSED`
    */
   publish(topic: string, payload: Uint8Array, options: PublishOptions): Promise<void>
+  /** As `publish` with QoS 0 of `head` and `rest` as one payload; `rest` is not copied, and stays as it is. @throws `BROKER_UNREACHABLE` */
+  publishPieces(topic: string, head: Uint8Array, rest: Uint8Array): Promise<void>
   /** Also after the line came back. @throws `BROKER_UNREACHABLE`, `BROKER_REFUSED` */
   subscribe(filter: string): Promise<void>
   unsubscribe(filter: string): Promise<void>
@@ -47,7 +50,7 @@ export async function openLine(broker: CheckedBroker, limits: LineLimits, signal
   // One for each message under way, which are bounded.
   client.setMaxListeners(0)
   backOff(client, limits.reconnectMs)
-  const line = lineOf(client, limits)
+  const line = lineOf(client, limits, broker.version)
   try {
     await firstConnection(client, broker, limits.connectMs, signal)
     return line
@@ -136,28 +139,42 @@ function firstConnection(client: MqttClient, { address, version }: CheckedBroker
   })
 }
 
-function lineOf(client: MqttClient, limits: LineLimits): BrokerLine {
+function lineOf(client: MqttClient, limits: LineLimits, version: '5' | '3.1.1'): BrokerLine {
   const listeners = new Set<OnMessage>()
   const returns = new Set<() => void>()
+  /** Who waits for room in the socket's buffer, in their order. */
+  const waiting: (() => void)[] = []
   let isClosed = false
   let inflight = 0
-  let full: Promise<void> | undefined
   let packetBytes = Number.MAX_SAFE_INTEGER
   client.on('message', (topic, payload) => {
     for (const listener of listeners) listener(topic, payload)
   })
   client.on('connect', ({ properties }) => {
     packetBytes = properties?.maximumPacketSize ?? Number.MAX_SAFE_INTEGER
+    client.stream.on('drain', letIn)
     for (const listener of returns) listener()
   })
+  client.on('close', letIn)
 
   const gone = (cause?: unknown): Error => {
     const message = 'expected a connection to the broker, found none'
     return fail('BROKER_UNREACHABLE', message, cause === undefined ? {} : { cause })
   }
   const isUp = (): boolean => client.connected && !isClosed
+  const isFull = (): boolean => isUp() && client.stream.writableNeedDrain
 
-  function send(topic: string, payload: Uint8Array, { qos, retain = false }: PublishOptions): Promise<void> {
+  /** Lets in the first that waits, and then the next until the buffer is full again: each writes at once. */
+  function letIn(): void {
+    if (isFull()) return
+    waiting.shift()?.()
+    if (waiting.length > 0) queueMicrotask(letIn)
+  }
+
+  const room = (): Promise<void> | undefined =>
+    isFull() || waiting.length > 0 ? new Promise((resolve) => waiting.push(resolve)) : undefined
+
+  function send(topic: string, payload: Uint8Array, retain: boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       let isDone = false
       const settle = (error?: unknown): void => {
@@ -168,9 +185,8 @@ function lineOf(client: MqttClient, limits: LineLimits): BrokerLine {
         else reject(sendError(error, topic))
       }
       const closed = (): void => settle(gone())
-      client.publish(topic, payload as Buffer, { qos, retain }, (error) => settle(error))
-      // Where the socket is full the client waits for it to drain, and for ever where it never does.
-      if (!isDone) client.on('close', closed)
+      client.on('close', closed)
+      client.publish(topic, payload as Buffer, { qos: 1, retain }, (error) => settle(error))
     })
   }
 
@@ -180,32 +196,34 @@ function lineOf(client: MqttClient, limits: LineLimits): BrokerLine {
     return fail('BROKER_REFUSED', `${topic}: expected that the broker takes the message, found reason code ${code}`, { cause: error })
   }
 
+  // By ourselves: the client library takes one buffer as payload, so that the bytes of an image would have to be copied behind their head.
+  async function publishPieces(topic: string, head: Uint8Array, rest: Uint8Array): Promise<void> {
+    const turn = room()
+    if (turn !== undefined) await turn
+    if (!isUp()) throw gone()
+    const { stream } = client
+    // All that is written before the next tick goes out by one call.
+    stream.cork()
+    process.nextTick(uncork, stream)
+    stream.write(publishHead(version, topic, head, rest.length))
+    if (rest.length > 0) stream.write(rest)
+  }
+
   return {
     get isConnected() {
       return isUp()
     },
     maxPacketBytes: () => packetBytes,
-    async publish(topic, payload, options) {
-      while (full !== undefined && isUp()) await full
+    publishPieces,
+    async publish(topic, payload, { qos, retain = false }) {
+      if (qos === 0 && !retain) return publishPieces(topic, nothing, payload)
+      const turn = room()
+      if (turn !== undefined) await turn
       if (!isUp()) throw gone()
-      if (options.qos === 0) {
-        const sent = send(topic, payload, options)
-        const drained = sent.then(
-          () => {},
-          () => {},
-        )
-        if (client.stream.writableNeedDrain) {
-          full = drained
-          void drained.then(() => {
-            if (full === drained) full = undefined
-          })
-        }
-        return sent
-      }
       if (inflight >= limits.inflight) throw gone(new Error(`${inflight} messages wait to be acknowledged`))
       inflight += 1
       try {
-        await send(topic, payload, options)
+        await send(topic, payload, retain)
       } finally {
         inflight -= 1
       }
@@ -253,6 +271,8 @@ function refusalIn(cause: unknown): number | undefined {
   const { packet } = cause as { readonly packet?: { readonly granted?: readonly unknown[] } }
   return packet?.granted?.find((code): code is number => typeof code === 'number' && code >= 128)
 }
+const nothing = new Uint8Array()
+const uncork = (stream: MqttClient['stream']): void => stream.uncork()
 
 /** The client's own end waits for acknowledgements, and for ever where none come. */
 function ended(client: MqttClient): Promise<void> {

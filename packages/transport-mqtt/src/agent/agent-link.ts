@@ -7,6 +7,7 @@ import { fail } from '../mqtt-errors.ts'
 import type { Topics } from '../topics.ts'
 import { type AgentAnswer, type AgentResult, decodeAgentAnswer, readAgentResult } from '../wire/agent-answer.ts'
 import { type AgentTask, encodeAgentCommand } from '../wire/agent-command.ts'
+import { type Chunk, chunkHead } from '../wire/chunk.ts'
 import { type ChunkAck, decodeChunkAck } from '../wire/chunk-ack.ts'
 import type { WireError } from '../wire/wire-error.ts'
 
@@ -26,7 +27,7 @@ export interface AgentLink {
   /** Who has answered first. @throws as `call` */
   principal(): Principal
   /** Sends a chunk once; a line that is away loses it. */
-  sendChunk(frame: Uint8Array): Promise<void>
+  sendChunk(chunk: Chunk): Promise<void>
   onAck(listener: (ack: ChunkAck) => void): () => void
   onReturn(listener: () => void): () => void
   /** Rejects with `CONNECTION_CLOSED` when the link is closed, and with `ABORTED` when the signal fires; returns how to stop. */
@@ -120,8 +121,8 @@ export function agentLink({ deviceId, line, topics, instance, limits, authentica
       if (who === undefined) throw closed()
       return who
     },
-    async sendChunk(frame) {
-      await line.publish(topics.down(deviceId, 'chunk', instance), frame, { qos: 0 }).catch(() => undefined)
+    async sendChunk(chunk) {
+      await line.publishPieces(topics.down(deviceId, 'chunk', instance), chunkHead(chunk), chunk.bytes).catch(() => undefined)
     },
     onAck(listener) {
       acks.add(listener)

@@ -2,7 +2,6 @@ import { randomInt } from 'node:crypto'
 import { coreError, type Digest } from '@reflash/core'
 import type { MqttLimits } from '../limits.ts'
 import { fail } from '../mqtt-errors.ts'
-import { chunkFrame, chunkHeadBytes, sealChunk } from '../wire/chunk.ts'
 import type { ChunkAck } from '../wire/chunk-ack.ts'
 import type { AgentLink, CallSettings } from './agent-link.ts'
 import { type ChunkWindow, chunkWindow } from './chunk-window.ts'
@@ -28,7 +27,7 @@ export interface TransferOptions {
 interface Piece {
   readonly offset: number
   readonly end: number
-  readonly frame: Uint8Array
+  readonly bytes: Uint8Array
 }
 
 /** Between two attempts the pause grows up to so many times. */
@@ -52,9 +51,7 @@ export async function beginTransfer(options: TransferOptions, settings: CallSett
     const pieces: Piece[] = []
     for (let at = 0; at < bytes.length; at += chunkBytes) {
       const part = bytes.subarray(at, at + chunkBytes)
-      const frame = chunkFrame(part.length)
-      frame.set(part, chunkHeadBytes)
-      pieces.push({ offset: next + at, end: next + at + part.length, frame })
+      pieces.push({ offset: next + at, end: next + at + part.length, bytes: part })
     }
     return pieces
   }
@@ -120,9 +117,9 @@ function sendAll({ link, limits, window, transfer, beginAgain, signal }: Sending
       for (;;) {
         const due = isSettled || isAgain ? [] : window.due(performance.now())
         if (due.length === 0) break
-        for (const { frame, offset } of due) {
+        for (const { offset, bytes } of due) {
           if (isSettled || isAgain) break
-          await link.sendChunk(sealChunk(frame, transfer(), offset))
+          await link.sendChunk({ transfer: transfer(), offset, bytes })
         }
       }
       isSending = false

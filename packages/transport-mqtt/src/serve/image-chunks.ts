@@ -2,54 +2,34 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { aborted, type Body, type ByteStream, concat, type FileRange } from '@reflash/core'
 import { fail } from '../mqtt-errors.ts'
 import { hasBit } from '../wire/bitmap.ts'
-import { chunkFrame, chunkHeadBytes, sealChunk } from '../wire/chunk.ts'
 import type { ImageRequest } from '../wire/image-request.ts'
 
-/** Chunks of one request, each with room for its head; those that the device has already are left out. */
-interface Frame {
-  readonly at: number
-  readonly frame: Uint8Array
+/** Bytes of one chunk where they are, and their place in the image. */
+export interface ImageChunk {
+  readonly offset: number
+  readonly bytes: Uint8Array
 }
 
 /**
- * The chunks of a request from the bytes of the image that it asks for, each as soon as its bytes are there.
+ * The chunks of a request from the bytes of the image that it asks for, each as soon as its bytes are there; those that the device has already
+ * are left out.
  * @throws `IMAGE_NOT_READ`, `ABORTED`
  */
-export async function* imageChunks(body: Body, request: ImageRequest, signal: AbortSignal): AsyncIterable<Uint8Array> {
-  const sealed = ({ at, frame }: Frame): Uint8Array => sealChunk(frame, request.re, request.offset + at)
+export async function* imageChunks(body: Body, request: ImageRequest, signal: AbortSignal): AsyncIterable<ImageChunk> {
+  const { offset, length, chunkBytes, have } = request
   if (body instanceof Uint8Array || isFile(body)) {
-    const frames = framesOf(request)
-    if (body instanceof Uint8Array) fill(frames, body, request)
-    else await readInto(frames, body)
-    for (const frame of frames) yield sealed(frame)
+    const bytes = body instanceof Uint8Array ? body : await readMissing(body, request)
+    if (bytes.length !== length) throw unread(`${length} bytes`, String(bytes.length))
+    for (let at = 0; at < length; at += chunkBytes) {
+      if (!hasBit(have, at / chunkBytes)) yield { offset: offset + at, bytes: bytes.subarray(at, at + chunkBytes) }
+    }
     return
   }
-  let index = 0
+  let at = 0
   for await (const bytes of inChunks(body, request, signal)) {
-    const at = index * request.chunkBytes
-    if (!hasBit(request.have, index)) yield sealed({ at, frame: framed(bytes) })
-    index += 1
+    if (!hasBit(have, at / chunkBytes)) yield { offset: offset + at, bytes }
+    at += bytes.length
   }
-}
-
-function framed(bytes: Uint8Array): Uint8Array {
-  const frame = chunkFrame(bytes.length)
-  frame.set(bytes, chunkHeadBytes)
-  return frame
-}
-
-function framesOf({ length, chunkBytes, have }: ImageRequest): readonly Frame[] {
-  const frames: Frame[] = []
-  for (let index = 0; index * chunkBytes < length; index++) {
-    const at = index * chunkBytes
-    if (!hasBit(have, index)) frames.push({ at, frame: chunkFrame(Math.min(chunkBytes, length - at)) })
-  }
-  return frames
-}
-
-function fill(frames: readonly Frame[], bytes: Uint8Array, { length }: ImageRequest): void {
-  if (bytes.length !== length) throw unread(`${length} bytes`, String(bytes.length))
-  for (const { at, frame } of frames) frame.set(bytes.subarray(at, at + frame.length - chunkHeadBytes), chunkHeadBytes)
 }
 
 /** A stream cut into the chunks of a request. What comes behind them is not read. */
@@ -96,17 +76,17 @@ async function* untilAborted(stream: ByteStream, signal: AbortSignal): ByteStrea
   }
 }
 
-async function readInto(frames: readonly Frame[], { path, offset }: FileRange): Promise<void> {
+/** The bytes of a request, but for those that the device has: these are not read. */
+async function readMissing({ path, offset }: FileRange, request: ImageRequest): Promise<Uint8Array> {
+  const bytes = Buffer.allocUnsafeSlow(request.length)
   let file: FileHandle | undefined
   try {
     file = await open(path)
-    for (const run of runsOf(frames)) {
-      const rooms = run.map(({ frame }) => frame.subarray(chunkHeadBytes))
-      const expected = rooms.reduce((sum, { length }) => sum + length, 0)
-      // Every chunk in its place with one call.
-      const { bytesRead } = await file.readv(rooms, offset + (run[0]?.at ?? 0))
-      if (bytesRead !== expected) throw unread(`${expected} bytes`, String(bytesRead))
+    for (const [at, end] of missingRuns(request)) {
+      const { bytesRead } = await file.read(bytes, at, end - at, offset + at)
+      if (bytesRead !== end - at) throw unread(`${end - at} bytes`, String(bytesRead))
     }
+    return bytes
   } catch (cause) {
     if (cause instanceof Error && cause.name === 'OtaError') throw cause
     throw fail('IMAGE_NOT_READ', 'expected to read the image, found that its file cannot be read', { cause })
@@ -115,14 +95,15 @@ async function readInto(frames: readonly Frame[], { path, offset }: FileRange): 
   }
 }
 
-/** Chunks that follow one another without a gap. */
-function runsOf(frames: readonly Frame[]): readonly (readonly Frame[])[] {
-  const runs: Frame[][] = []
-  let end = -1
-  for (const frame of frames) {
-    if (frame.at === end) runs.at(-1)?.push(frame)
-    else runs.push([frame])
-    end = frame.at + frame.frame.length - chunkHeadBytes
+/** Where chunks that the device lacks follow one another without a gap: from which byte of the request up to which. */
+function missingRuns({ length, chunkBytes, have }: ImageRequest): readonly (readonly [at: number, end: number])[] {
+  const runs: [at: number, end: number][] = []
+  for (let at = 0; at < length; at += chunkBytes) {
+    if (hasBit(have, at / chunkBytes)) continue
+    const end = Math.min(at + chunkBytes, length)
+    const last = runs.at(-1)
+    if (last?.[1] === at) last[1] = end
+    else runs.push([at, end])
   }
   return runs
 }

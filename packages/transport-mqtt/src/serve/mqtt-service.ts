@@ -6,7 +6,7 @@ import { type OnMqttRecord, tellRecord } from '../mqtt-record.ts'
 import type { Topics } from '../topics.ts'
 import { encodeAnswer } from '../wire/answer.ts'
 import { type CheckInMessage, decodeCheckIn } from '../wire/check-in.ts'
-import { chunkHeadBytes } from '../wire/chunk.ts'
+import { chunkHead } from '../wire/chunk.ts'
 import { decodeImageRequest, type ImageRequest } from '../wire/image-request.ts'
 import { numberOf, parseJson } from '../wire/json-message.ts'
 import { decodeReport, type ReportMessage } from '../wire/report.ts'
@@ -66,14 +66,15 @@ export function createMqttService({ gateway, authenticators, line, topics, limit
     expectRoom(request)
     const giveBack = await budget.take(request.length, signal)
     try {
-      const { seq, component, offset, length } = request
+      const { re, seq, component, offset, length } = request
       const { body } = await gateway.read(who, seq, component, { offset, length, signal })
-      let bytes = 0
-      for await (const chunk of imageChunks(body, request, signal)) {
-        await line.publish(topics.down(deviceId, 'image'), chunk, { qos: 0 })
-        bytes += chunk.length - chunkHeadBytes
+      const topic = topics.down(deviceId, 'image')
+      let sentBytes = 0
+      for await (const { offset, bytes } of imageChunks(body, request, signal)) {
+        await line.publishPieces(topic, chunkHead({ transfer: re, offset, bytes }), bytes)
+        sentBytes += bytes.length
       }
-      return bytes
+      return sentBytes
     } finally {
       giveBack()
     }

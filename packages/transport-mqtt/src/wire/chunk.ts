@@ -1,9 +1,9 @@
-import { crc32 } from '@reflash/core'
+import { concat, crc32 } from '@reflash/core'
 import { fail } from '../mqtt-errors.ts'
 import { invalid } from './json-message.ts'
 
 /** Bytes before those of the image. */
-export const chunkHeadBytes = 16
+const chunkHeadBytes = 16
 /** Bytes of the image in one chunk at most: what an ESP32 can hold beside its network stack, and one read of a file. */
 export const chunkLimitBytes = 64 * 1024
 /** Bytes that one request of a device may ask for: what a server holds for it in memory. */
@@ -31,25 +31,18 @@ export interface Chunk {
  *    12     4  CRC-32 (IEEE 802.3) of bytes 0 to 11 and of all from byte 16 on: a chunk at the wrong place is as wrong as a flipped bit
  *    16     n  1 to 65,536 bytes of the image
  */
-export function encodeChunk({ transfer, offset, bytes }: Chunk): Uint8Array {
-  const frame = chunkFrame(bytes.length)
-  frame.set(bytes, chunkHeadBytes)
-  return sealChunk(frame, transfer, offset)
+export function encodeChunk(chunk: Chunk): Uint8Array {
+  return concat([chunkHead(chunk), chunk.bytes])
 }
 
-/** Room for a chunk, so that its bytes can be read from a file into their place. */
-export function chunkFrame(lengthBytes: number): Uint8Array {
-  return Buffer.allocUnsafeSlow(chunkHeadBytes + lengthBytes)
-}
-
-/** Writes the head before bytes that are in their place. */
-export function sealChunk(frame: Uint8Array, transfer: number, offset: number): Uint8Array {
-  const view = new DataView(frame.buffer, frame.byteOffset, chunkHeadBytes)
-  view.setUint32(0, magic)
-  view.setUint32(4, transfer)
-  view.setUint32(8, offset)
-  view.setUint32(12, crc32(frame.subarray(chunkHeadBytes), crc32(frame.subarray(0, 12))))
-  return frame
+/** What stands before the bytes of a chunk, so that they are sent from where they are. */
+export function chunkHead({ transfer, offset, bytes }: Chunk): Uint8Array {
+  const head = Buffer.allocUnsafe(chunkHeadBytes)
+  head.writeUInt32BE(magic, 0)
+  head.writeUInt32BE(transfer, 4)
+  head.writeUInt32BE(offset, 8)
+  head.writeUInt32BE(crc32(bytes, crc32(head.subarray(0, 12))), 12)
+  return head
 }
 
 /** @throws `INVALID_MESSAGE`, `CHUNK_CORRUPT` */
