@@ -188,6 +188,7 @@ function catalogOf(options: ReflashOptions, { policy, times, clock, events, seen
     clock,
     events,
     onVerified: registry.keep,
+    kept: registry.kept,
   })
 }
 

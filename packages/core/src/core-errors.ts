@@ -290,8 +290,9 @@ export const coreErrors = {
   },
   RELEASE_UNREACHABLE: {
     fault: 'unavailable',
-    means: 'The release of an open update cannot be verified again, because its registry refuses this server or cannot be trusted.',
-    next: 'The reasons name what the registry said: mend credentials or certificate there. The update stays open.',
+    means:
+      'What was verified before cannot be had again: its registry refuses this server, cannot be trusted, or hands out something else in its place.',
+    next: 'The reasons name what the registry said or sent: mend its credentials, certificate or content. The update stays open.',
   },
   REGISTRY_SILENT: {
     fault: 'unavailable',

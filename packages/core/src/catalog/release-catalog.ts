@@ -9,6 +9,7 @@ import type { Target } from '../plugin/target.ts'
 import type { Release, ReleaseDeps } from '../update/release-line.ts'
 import type { CatalogTimes } from './catalog-times.ts'
 import { createReleaseLines, lineKey } from './release-lines.ts'
+import type { Answers } from './remembering-registry.ts'
 import { createTagShelves, type ShelvedSnapshot, type Snapshot } from './tag-shelves.ts'
 import { within } from './time-limit.ts'
 
@@ -30,7 +31,7 @@ export interface ReleaseCatalog {
   ): Release | Promise<Release>
   /** The release behind a tag at this moment: the registry is asked. @throws what the rooms throw; `PREPARING` */
   tagged(repository: string, tag: string, platforms: readonly Platform[], target: Target, signal: AbortSignal): Promise<Release>
-  /** The release of a reference pinned by digest, once and for all. @throws what the rooms throw; `PREPARING` */
+  /** The release of a reference pinned by digest, once and for all. @throws what the rooms throw; `RELEASE_UNREACHABLE`; `PREPARING` */
   pinned(reference: string, platforms: readonly Platform[], target: Target, signal: AbortSignal): Release | Promise<Release>
   /** Ends all that runs, and waits for it, but no longer than five seconds. */
   close(): Promise<void>
@@ -47,9 +48,10 @@ export function createReleaseCatalog(options: {
   readonly times: CatalogTimes
   readonly clock: () => Date
   readonly events: Events
-  readonly onVerified?: (repository: string, root: Descriptor) => Promise<void>
+  readonly onVerified?: (repository: string, root: Descriptor, answers: Answers) => Promise<void>
+  readonly kept?: (repository: string, digest: string) => Promise<Answers | undefined>
 }): ReleaseCatalog {
-  const { deps, channel, times, clock, events, onVerified = async () => {} } = options
+  const { deps, channel, times, clock, events, onVerified = async () => {}, kept = async () => undefined } = options
   const ended = new AbortController()
   const works = new Set<Promise<unknown>>()
   const track = <T>(work: Promise<T>): Promise<T> => {
@@ -59,7 +61,7 @@ export function createReleaseCatalog(options: {
     return work
   }
   const shelves = createTagShelves({ registry: deps.registry, channel, times, clock, ended: ended.signal, track })
-  const lines = createReleaseLines({ deps, releaseMs: times.releaseMs, clock, events, onVerified })
+  const lines = createReleaseLines({ deps, releaseMs: times.releaseMs, clock, events, onVerified, kept })
   const flight = singleFlight<Release>()
   let running = 0
 
@@ -149,7 +151,7 @@ export function createReleaseCatalog(options: {
     const known = lines.known(reference, platforms, target)
     if (known !== undefined) return known
     const key = lineKey(reference, platforms, target)
-    return prepare(key, reference, signal, times.prepareMs, (shared) => lines.through(reference, undefined, platforms, target, shared))
+    return prepare(key, reference, signal, times.prepareMs, (shared) => lines.again(reference, platforms, target, shared))
   }
 
   async function close(): Promise<void> {

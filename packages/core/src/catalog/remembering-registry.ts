@@ -15,9 +15,17 @@ export type RegistryOutcome = { readonly is: 'ok' } | { readonly is: 'down'; rea
 
 /** A registry that remembers, and is told which roots were verified. */
 export interface RememberingRegistry extends Registry {
-  /** Remembers a root whose bytes were checked: its digest is never asked about again. */
-  keep(repository: string, root: Descriptor): Promise<void>
+  /** Remembers a root whose bytes were checked: its digest is never asked about again; and which answers for tags it was verified with. */
+  keep(repository: string, root: Descriptor, answers: Answers): Promise<void>
+  /** What tags pointed at when the release of this root was verified; undefined where it never was. */
+  kept(repository: string, digest: string): Promise<Answers | undefined>
 }
+
+/** By reference, what a registry answered. */
+export type Answers = ReadonlyMap<string, Descriptor>
+
+/** Answers kept with a root; a signature verifier asks for one tag or two, and an index has one verification for each of its platforms. */
+const keptAnswers = 128
 
 /** What nobody asks for is forgotten in the end, so that the journal does not grow with every tag there ever was. */
 const rememberedMs = 400 * 24 * 3_600_000
@@ -105,6 +113,21 @@ export function rememberingRegistry(
     yield* await orRemembered(`registry/tags/${hash(repository)}`, ask(repository, list, o?.signal), memorable, stringsOf)
   }
 
+  async function kept(repository: string, digest: string): Promise<Answers | undefined> {
+    const entry = await journal.get(rootKey(repository, digest))
+    return entry === undefined || storedDescriptor(entry.value)?.digest !== digest ? undefined : storedAnswers(entry.value)
+  }
+
+  async function keep(repository: string, root: Descriptor, answers: Answers): Promise<void> {
+    // The newest first: they are the last to be forgotten.
+    const all = new Map([
+      ...answers,
+      ...[...((await kept(repository, root.digest)) ?? [])].filter(([reference]) => !answers.has(reference)),
+    ])
+    const tags = [...all].slice(0, keptAnswers).map(([reference, descriptor]) => [reference, descriptorJson(descriptor)])
+    await remember(rootKey(repository, root.digest), tags.length === 0 ? descriptorJson(root) : { ...descriptorJson(root), tags })
+  }
+
   // Content is mostly at rest here already, so that its requests say nothing of how the registry does; but a registry that refuses us must show.
   function refused(repository: string, error: unknown): unknown {
     if (isOtaError(error) && error.concerns === 'access') told(repository, { is: 'down', error })
@@ -134,7 +157,8 @@ export function rememberingRegistry(
     fetch,
     ...(referrers === undefined ? {} : { referrers: (repository, ...rest) => watched(repository, referrers(repository, ...rest)) }),
     ...(registry.tags === undefined ? {} : { tags }),
-    keep: (repository, root) => remember(rootKey(repository, root.digest), descriptorJson(root)),
+    keep,
+    kept,
   })
 }
 
@@ -167,7 +191,7 @@ function rootKey(repository: string, digest: string): string {
   return `registry/root/${hash(repository)}/${digest}`
 }
 
-function descriptorJson({ mediaType, digest, size }: Descriptor): Json {
+function descriptorJson({ mediaType, digest, size }: Descriptor): { readonly [name: string]: Json } {
   return { mediaType, digest, size }
 }
 
@@ -179,6 +203,18 @@ function storedDescriptor(value: Json): Descriptor | undefined {
     if (isOtaError(error)) return undefined
     throw error
   }
+}
+
+// As above: what cannot be read is as if it were not there.
+function storedAnswers(value: Json): Answers {
+  const { tags } = value as { readonly tags?: Json }
+  return new Map(
+    (Array.isArray(tags) ? tags : []).flatMap((entry: Json): [string, Descriptor][] => {
+      const [reference, json] = Array.isArray(entry) ? entry : []
+      const descriptor = json === undefined ? undefined : storedDescriptor(json)
+      return typeof reference === 'string' && descriptor !== undefined ? [[reference, descriptor]] : []
+    }),
+  )
 }
 
 function stringsOf(value: Json): readonly string[] | undefined {

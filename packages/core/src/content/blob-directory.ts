@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { constants, renameSync, type Stats, statSync } from 'node:fs'
+import { constants, renameSync, type Stats, statSync, utimesSync } from 'node:fs'
 import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rm, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fail } from '../core-errors.ts'
@@ -16,6 +16,8 @@ export interface BlobFile {
   readonly size: number
   readonly inode: number
   readonly changedMs: number
+  /** Change time of the inode, which nobody can put back; moves with our own notes of uses. */
+  statusMs: number
   /** When it was last used, as far as the disk knows. */
   readonly usedMs: number
 }
@@ -100,20 +102,32 @@ function blobDirectory(blobs: string, incoming: string, found: readonly BlobFile
       await onDisk(`remove ${path}`, () => renameIfThere(path, trash))
       await onDisk(`remove ${trash}`, () => rm(trash, { force: true }))
     },
-    async markUsed({ path, changedMs }, usedMs) {
+    async markUsed(file, usedMs) {
+      // Noted for the file that we know alone: the note moves its status time, and must not hide what somebody else did.
+      if (!isUntouched(file)) return
       // Recency is a hint: a disk that refuses it costs a download at worst.
-      await utimes(path, usedMs / 1000, changedMs / 1000).catch(() => undefined)
+      try {
+        utimesSync(file.path, usedMs / 1000, file.changedMs / 1000)
+        file.statusMs = statSync(file.path).ctimeMs
+      } catch {}
     },
     close,
   }
 }
 
-/** Whether the file is still the one that was written or found. Synchronous, some microseconds. */
-export function isUnchanged(file: BlobFile): boolean {
+/**
+ * What became of a file since it was written or found. `touched`: somebody made a link to it, changed its mode, or wrote into it and put the
+ * times back; only its content can tell. The touch is taken note of: the next one shows again.
+ */
+export function stateOf(file: BlobFile): 'unchanged' | 'touched' | 'changed' {
   try {
-    return isSame(file, statSync(file.path))
+    const stats = statSync(file.path)
+    if (!isSame(file, stats)) return 'changed'
+    if (stats.ctimeMs === file.statusMs) return 'unchanged'
+    file.statusMs = stats.ctimeMs
+    return 'touched'
   } catch {
-    return false
+    return 'changed'
   }
 }
 
@@ -124,7 +138,10 @@ export function isUnchanged(file: BlobFile): boolean {
 export async function* readBlob(file: BlobFile, { offset, length }: ByteBounds): ByteStream {
   const handle = await onDisk(`read ${file.path}`, () => open(file.path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0)))
   try {
-    if (!isSame(file, await onDisk(`read ${file.path}`, () => handle.stat()))) throw changed(file)
+    const { statusMs } = file
+    const stats = await onDisk(`read ${file.path}`, () => handle.stat())
+    // A use may have been noted while we waited.
+    if (!isSame(file, stats) || ![statusMs, file.statusMs].includes(stats.ctimeMs)) throw changed(file)
     const end = offset + length
     for (let at = offset; at < end; ) {
       // A new buffer each time: the reader may keep the chunk.
@@ -196,12 +213,21 @@ async function list(blobs: string): Promise<readonly BlobFile[]> {
  */
 async function stamp(digest: Digest, path: string, usedMs: number, changedMs: number): Promise<BlobFile> {
   await utimes(path, usedMs / 1000, Math.floor(changedMs / 1000))
-  const { size, ino, mtimeMs, atimeMs } = await lstat(path)
-  return { digest, path, size, inode: ino, changedMs: mtimeMs, usedMs: atimeMs }
+  const { size, ino, mtimeMs, atimeMs, ctimeMs } = await lstat(path)
+  return { digest, path, size, inode: ino, changedMs: mtimeMs, statusMs: ctimeMs, usedMs: atimeMs }
 }
 
 function isSame(file: BlobFile, { size, ino, mtimeMs }: Stats): boolean {
   return size === file.size && ino === file.inode && mtimeMs === file.changedMs
+}
+
+function isUntouched(file: BlobFile): boolean {
+  try {
+    const stats = statSync(file.path)
+    return isSame(file, stats) && stats.ctimeMs === file.statusMs
+  } catch {
+    return false
+  }
 }
 
 function renameIfThere(path: string, to: string): void {

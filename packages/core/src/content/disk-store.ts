@@ -3,7 +3,7 @@ import { isOtaError } from '../errors.ts'
 import type { Cache } from '../plugin/cache.ts'
 import type { RunContext } from '../plugin/plugin.ts'
 import { aborted, throwIfAborted } from './abort.ts'
-import { type BlobDirectory, isUnchanged, openBlobDirectory, readBlob } from './blob-directory.ts'
+import { type BlobDirectory, openBlobDirectory, readBlob, stateOf } from './blob-directory.ts'
 import type { ByteStream } from './byte-stream.ts'
 import { type CacheEntries, type CacheEntry, cacheEntries } from './cache-entries.ts'
 import { type CheckedContent, checked } from './checked.ts'
@@ -79,8 +79,11 @@ export function diskStore({ path, limitBytes, hotLimitBytes, hotEntryBytes, onCo
   function present(digest: Digest): CacheEntry | undefined {
     const entry = ended.signal.aborted ? undefined : running?.entries.get(digest)
     if (entry?.crc32 === undefined) return undefined
-    if (isUnchanged(entry.file)) return entry
-    removeCorrupt(entry).catch(() => undefined)
+    const state = stateOf(entry.file)
+    if (state === 'unchanged') return entry
+    // Its content is to be looked at again before it is served.
+    if (state === 'touched') entry.crc32 = undefined
+    else removeCorrupt(entry).catch(() => undefined)
     return undefined
   }
 
@@ -113,8 +116,11 @@ export function diskStore({ path, limitBytes, hotLimitBytes, hotEntryBytes, onCo
 
   /** Content at rest of this digest, checked; at once where that was done before. */
   function atRest(digest: Digest, entries: CacheEntries, signal: AbortSignal): Promise<CacheEntry | undefined> | CacheEntry | undefined {
+    const there = present(digest)
+    if (there !== undefined) return there
+    // Looked up now: what has changed was removed.
     const entry = entries.get(digest)
-    if (entry === undefined || entry.crc32 !== undefined) return present(digest)
+    if (entry === undefined) return undefined
     return shareCheck(digest, { signal }, (shared) => check(entry, shared))
   }
 

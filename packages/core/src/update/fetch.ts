@@ -1,4 +1,7 @@
+import type { ByteStream } from '../content/byte-stream.ts'
 import { fail } from '../core-errors.ts'
+import { isOtaError } from '../errors.ts'
+import type { HeldImage } from '../plugin/cache.ts'
 import type { RunContext } from '../plugin/plugin.ts'
 import { hold } from './held-content.ts'
 import { demand, prove } from './proof.ts'
@@ -22,7 +25,31 @@ export async function fetch(verified: Verified, deps: ReleaseDeps, context: RunC
         },
       )
     }
-    held.push(Object.freeze({ component, image: await hold(repository, descriptor, deps, context) }))
+    held.push(Object.freeze({ component, image: reachable(repository, await hold(repository, descriptor, deps, context)) }))
   }
   return prove('fetch', { verified, images: Object.freeze(held) })
+}
+
+/**
+ * An image that is read long after it was checked may have to be fetched again: what comes in its place then says nothing of the release, and
+ * nothing of the device that is waiting for it.
+ */
+function reachable(repository: string, image: HeldImage): HeldImage {
+  async function* again(stream: ByteStream): ByteStream {
+    try {
+      yield* stream
+    } catch (error) {
+      if (!isOtaError(error) || (error.fault !== 'rejected' && error.fault !== 'invalid')) throw error
+      const message = `${repository}@${image.descriptor.digest}: expected the image that was verified before, found something else: ${error.message}`
+      throw fail('RELEASE_UNREACHABLE', message, { because: error.because, cause: error })
+    }
+  }
+  return Object.freeze<HeldImage>({
+    ...image,
+    open: (range) => again(image.open(range)),
+    body(range) {
+      const body = image.body(range)
+      return Symbol.asyncIterator in body ? again(body) : body
+    },
+  })
 }

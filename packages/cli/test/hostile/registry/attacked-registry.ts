@@ -41,6 +41,7 @@ export interface AttackedRegistry extends AsyncDisposable {
 export async function attackedRegistry(releases: LampReleases): Promise<AttackedRegistry> {
   const seenElsewhere: string[] = []
   const counts = new Map<string, number>()
+  const attacked = new Set<ServerResponse>()
   let intercept: Intercept | undefined
   const other = await listening((request, response) => {
     seenElsewhere.push(JSON.stringify([request.url, request.headers]))
@@ -70,7 +71,11 @@ export async function attackedRegistry(releases: LampReleases): Promise<Attacked
       content: releases.content.get(digest),
       count: counts.get(key) as number,
     }
-    if (intercept?.(exchange) === true) return
+    if (intercept?.(exchange) === true) {
+      attacked.add(response)
+      response.on('close', () => attacked.delete(response))
+      return
+    }
     honest(exchange, digest, Object.keys(registry.tags))
   })
   return {
@@ -88,6 +93,8 @@ export async function attackedRegistry(releases: LampReleases): Promise<Attacked
     set intercept(next) {
       intercept = next
       counts.clear()
+      // Nobody is left hanging by an attack that is over.
+      for (const response of attacked) response.destroy()
     },
     async [Symbol.asyncDispose]() {
       await Promise.all([main.close(), other.close()])

@@ -1,6 +1,15 @@
 import { join } from 'node:path'
-import { createEngine, createGateway, diskCache, type EngineOptions, type PushResult, tokenDevices, unattestedDevices } from '@reflash/core'
-import { manualClock } from '@reflash/core/testing'
+import {
+  createEngine,
+  createGateway,
+  diskCache,
+  type EngineOptions,
+  type PushResult,
+  type RunningGateway,
+  tokenDevices,
+  unattestedDevices,
+} from '@reflash/core'
+import { type ManualClock, manualClock } from '@reflash/core/testing'
 import { cosignVerifier, ociRegistry } from '@reflash/registry-oci'
 import { sqlStore } from '@reflash/store-sql'
 import { esp32Target } from '@reflash/target-esp32'
@@ -9,11 +18,16 @@ import { type AttackedRegistry, secret } from './attacked-registry.ts'
 import { chip, type LampReleases, product } from './lamp-releases.ts'
 import { type PullingDevice, type PushedDevice, pullingDevice, pushedDevice } from './recording-devices.ts'
 
-/** A whole update system against one registry: a server for a device that pulls, and an engine that pushes to another. */
-export interface HostileBench extends AsyncDisposable {
+/** A device that pulls and one that gets pushes. */
+export interface LampDevices {
   readonly pulling: PullingDevice
   readonly pushed: PushedDevice
-  push(): Promise<PushResult>
+}
+
+/** A whole update system against one registry: a server for a device that pulls, and an engine that pushes to another. */
+export interface HostileBench extends LampDevices, AsyncDisposable {
+  readonly gateway: RunningGateway
+  push(signal?: AbortSignal): Promise<PushResult>
   /** Lets whatever was remembered of a failure go by. */
   later(): void
 }
@@ -22,8 +36,31 @@ export interface HostileBench extends AsyncDisposable {
 const times = { freshMs: 1, staleMs: 2, waitMs: 400, answerMs: 600, prepareMs: 1000, releaseMs: 800 }
 const limits = { attempts: 2, answerTimeoutMs: 200, idleTimeoutMs: 200, connectTimeoutMs: 200, tags: 5_000, tagPages: 50 }
 
-export async function hostileBench(folder: string, registry: AttackedRegistry, releases: LampReleases): Promise<HostileBench> {
-  const clock = manualClock()
+const token = 'a-token-of-the-lamp'
+
+export function lampDevices(image: Uint8Array, verified?: ReadonlyMap<string, Uint8Array>): LampDevices {
+  return {
+    pulling: pullingDevice({ url: 'http://127.0.0.1:1', id: 'lamp-1', token, image, ...(verified === undefined ? {} : { verified }) }),
+    pushed: pushedDevice('lamp-2', image, verified),
+  }
+}
+
+export interface BenchOptions {
+  /** Those of before a restart. */
+  readonly devices: LampDevices
+  /** Goes on over a restart. */
+  readonly clock?: ManualClock
+  /** Bytes of content that the cache keeps in memory: its default where absent. */
+  readonly hotBytes?: number
+}
+
+export async function hostileBench(
+  folder: string,
+  registry: AttackedRegistry,
+  releases: LampReleases,
+  { devices, clock = manualClock(), hotBytes }: BenchOptions,
+): Promise<HostileBench> {
+  const { pulling, pushed } = devices
   let elapsed = 0
   // Pauses between attempts pass at once: only their number counts here.
   const pauses = {
@@ -32,8 +69,6 @@ export async function hostileBench(folder: string, registry: AttackedRegistry, r
       elapsed += milliseconds
     },
   }
-  const token = 'a token of the lamp'.replaceAll(' ', '-')
-  const pushed = pushedDevice('lamp-2', releases.old.bytes)
   const authenticators = [tokenDevices({ 'lamp-1': token })]
   const options: EngineOptions = {
     repository: `${registry.host}/firmware/lamp`,
@@ -44,7 +79,7 @@ export async function hostileBench(folder: string, registry: AttackedRegistry, r
     authenticators,
     attestation: [unattestedDevices()],
     journal: sqlStore({ file: join(folder, 'journal.db'), now: clock.now, synchronous: 'normal' }),
-    cache: diskCache({ directory: join(folder, 'cache') }),
+    cache: diskCache({ directory: join(folder, 'cache'), ...(hotBytes === undefined ? {} : { hotBytes }) }),
     clock: clock.now,
     times,
     transports: [pushed.transport],
@@ -54,12 +89,12 @@ export async function hostileBench(folder: string, registry: AttackedRegistry, r
   const gateway = createGateway(options)
   const engine = createEngine(options, gateway.composition)
   const serving = await httpTransport({ listen: '127.0.0.1:0', limits: { drainMs: 0 } }).serve({ gateway, authenticators })
-  const url = serving.addresses[0] as string
-  const pulling = pullingDevice({ url, id: 'lamp-1', token, image: releases.old.bytes })
+  pulling.connect(serving.addresses[0] as string)
   return {
+    gateway,
     pulling,
     pushed,
-    push: () => engine.update({ id: 'lamp-2', model: chip }),
+    push: (signal) => engine.update({ id: 'lamp-2', model: chip }, signal === undefined ? {} : { signal }),
     later: () => clock.advance(60_000),
     async [Symbol.asyncDispose]() {
       pulling.close()

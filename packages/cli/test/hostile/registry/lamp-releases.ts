@@ -22,10 +22,14 @@ export interface StoredBytes {
 /** What a registry holds that somebody honest has filled, and somebody else may write to. */
 export interface LampReleases {
   readonly publicKeyPem: string
+  /** 0.9.0, which no registry has: what devices come with. */
+  readonly factory: Uint8Array
   /** Runs on the devices. */
   readonly old: StoredRelease
   /** 1.1.0: where every device should be in the end. */
   readonly next: StoredRelease
+  /** 1.2.0: comes once an attack on what is known is over. */
+  readonly newest: StoredRelease
   /** 1.2.0 of another product, signed by the same key. */
   readonly heater: StoredRelease
   /** 1.1.0, which nobody signed. */
@@ -56,10 +60,13 @@ export async function lampReleases(folder: string): Promise<LampReleases> {
   }
   const old = await make('old', '1.0.0', { product, sign: true })
   const next = await make('next', '1.1.0', { product, sign: true })
+  const newest = await make('newest', '1.2.0', { product, sign: true })
   const heater = await make('heater', '1.2.0', { product: 'heater', sign: true })
   const unsigned = await make('unsigned', '1.1.0', { product, sign: false, seed: 2 })
   await registry.close()
-  return { publicKeyPem, old, next, heater, unsigned, ...(await read(layout, [old, next, heater, unsigned])) }
+  const factory = demoImage({ chip, version: '0.9.0', projectName: product, sizeBytes: 64 * 1024, seed: 1 })
+  const all = [old, next, newest, heater, unsigned]
+  return { publicKeyPem, factory, old, next, newest, heater, unsigned, ...(await read(layout, all)) }
 }
 
 async function read(layout: string, releases: readonly StoredRelease[]): Promise<Pick<LampReleases, 'content' | 'signatures'>> {

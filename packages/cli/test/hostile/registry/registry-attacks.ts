@@ -6,6 +6,8 @@ import type { LampReleases, StoredBytes } from './lamp-releases.ts'
 /** One way in which a registry, or whoever stands between, is hostile. */
 export interface RegistryAttack {
   readonly name: string
+  /** The attack that this is a variant of: it comes to the same, and has the same code. */
+  readonly like?: string
   /** Which part of the work meets it. */
   readonly group: 'trust' | 'content' | 'redirect' | 'flood' | 'silence'
   /** Where the tags point during it: the next release where absent. */
@@ -21,7 +23,7 @@ type On = (exchange: Exchange) => void
 export const honestTags = ({ next: { root } }: LampReleases) => ({ '1.1.0': root })
 
 /** Those requests that `is` accepts. */
-const where =
+export const where =
   (is: (exchange: Exchange) => boolean, answer: On): Intercept =>
   (exchange) => {
     if (!is(exchange)) return false
@@ -29,10 +31,10 @@ const where =
     return true
   }
 
-const isImage = ({ kind, name, releases }: Exchange): boolean => kind === 'blobs' && name === releases.next.image.digest
+export const isImage = ({ kind, name, releases }: Exchange): boolean => kind === 'blobs' && name === releases.next.image.digest
 const isManifest = ({ kind, name, method, releases }: Exchange): boolean =>
   kind === 'manifests' && name === releases.next.root && method === 'GET'
-const isTags = ({ kind }: Exchange): boolean => kind === 'tags'
+export const isTags = ({ kind }: Exchange): boolean => kind === 'tags'
 const isSignature = ({ kind, name, method, releases }: Exchange): boolean =>
   kind === 'manifests' && method === 'GET' && (name.endsWith('.sig') || [...releases.signatures.values()].includes(name as Digest))
 
@@ -44,7 +46,7 @@ const changed =
     send(response, { mediaType, bytes: found }, method, headers)
   }
 
-const flipped = (bytes: Buffer): Buffer => {
+export const flipped = (bytes: Buffer): Buffer => {
   const middle = bytes.length >> 1
   bytes[middle] = (bytes[middle] as number) ^ 1
   return bytes
@@ -69,7 +71,7 @@ const unannounced =
 const piece = Buffer.alloc(64 * 1024, 0x20)
 
 /** Sends for as long as anybody takes it. */
-function endless(response: ServerResponse, begin = '', chunk = piece): void {
+export function endless(response: ServerResponse, begin = '', chunk = piece): void {
   const more = (): void => {
     while (!response.destroyed && response.write(chunk));
   }
@@ -84,7 +86,7 @@ const redirect =
     void exchange.response.writeHead(307, { Location: to(exchange) }).end()
 
 /** A byte now and then, for ever. */
-function drip(response: ServerResponse, bytes: Buffer): void {
+export function drip(response: ServerResponse, bytes: Buffer): void {
   let at = 0
   const timer = setInterval(() => {
     if (response.destroyed) clearInterval(timer)
@@ -93,7 +95,9 @@ function drip(response: ServerResponse, bytes: Buffer): void {
   response.on('close', () => clearInterval(timer))
 }
 
-const json = { 'Content-Type': 'application/json' }
+export const json = { 'Content-Type': 'application/json' }
+
+const silence = 'silence from the first request on'
 
 export const registryAttacks: readonly RegistryAttack[] = [
   {
@@ -159,7 +163,7 @@ export const registryAttacks: readonly RegistryAttack[] = [
     intercept: where(isManifest, ({ response, releases, method }) =>
       send(response, releases.content.get(releases.unsigned.root) as never, method),
     ),
-    code: 'DIGEST_MISMATCH',
+    code: 'MANIFEST_MISMATCH',
   },
   { name: 'a byte of the image flipped', group: 'content', intercept: where(isImage, changed(flipped)), code: 'DIGEST_MISMATCH' },
   {
@@ -169,16 +173,17 @@ export const registryAttacks: readonly RegistryAttack[] = [
       isImage,
       changed((bytes) => bytes.subarray(0, -16)),
     ),
-    code: 'SIZE_MISMATCH',
+    code: 'TRUNCATED',
   },
   {
     name: 'the image truncated without a length',
+    like: 'the image truncated, and its length with it',
     group: 'content',
     intercept: where(
       isImage,
       unannounced((bytes) => bytes.subarray(0, -1)),
     ),
-    code: 'SIZE_MISMATCH',
+    code: 'TRUNCATED',
   },
   {
     name: 'the connection cut in the middle of the image, every time',
@@ -197,7 +202,7 @@ export const registryAttacks: readonly RegistryAttack[] = [
       isImage,
       unannounced((bytes) => Buffer.concat([bytes, Buffer.from('x')])),
     ),
-    code: 'SIZE_MISMATCH',
+    code: 'TRAILING_BYTES',
   },
   {
     name: 'a manifest as text/html',
@@ -206,7 +211,7 @@ export const registryAttacks: readonly RegistryAttack[] = [
       isManifest,
       changed((bytes) => bytes, { 'Content-Type': 'text/html' }),
     ),
-    code: 'MEDIA_TYPE_MISMATCH',
+    code: 'NOT_A_MANIFEST',
   },
   {
     name: 'a manifest as an index',
@@ -224,13 +229,14 @@ export const registryAttacks: readonly RegistryAttack[] = [
       isImage,
       changed((bytes) => bytes, { 'Content-Encoding': 'gzip' }),
     ),
-    code: 'REGISTRY_PROTOCOL',
+    code: 'CONTENT_ENCODED',
   },
   {
     name: 'an image without end',
+    like: 'bytes appended to the image',
     group: 'flood',
     intercept: where(isImage, ({ response }) => endless(response)),
-    code: 'SIZE_MISMATCH',
+    code: 'TRAILING_BYTES',
   },
   {
     name: 'a manifest without end',
@@ -239,7 +245,7 @@ export const registryAttacks: readonly RegistryAttack[] = [
       response.setHeader('Content-Type', (content as { mediaType: string }).mediaType)
       endless(response, '{')
     }),
-    code: 'TOO_LARGE',
+    code: 'MANIFEST_TOO_LARGE',
   },
   {
     name: 'a signature without end',
@@ -258,7 +264,7 @@ export const registryAttacks: readonly RegistryAttack[] = [
       else response.writeHead(401, { 'WWW-Authenticate': `Bearer realm="${origin}/v2/firmware/lamp/blobs/token"` }).end()
       return true
     },
-    code: 'TOO_LARGE',
+    code: 'TOKEN_TOO_LARGE',
   },
   {
     name: 'one page of tags without end',
@@ -266,24 +272,26 @@ export const registryAttacks: readonly RegistryAttack[] = [
     intercept: where(isTags, ({ response }) => {
       endless(response.writeHead(200, json), '{"tags":["0.0.0"', Buffer.from(',"0.0.1"'.repeat(8192)))
     }),
-    code: 'TOO_LARGE',
+    code: 'TOO_MANY_TAGS',
   },
   {
     name: 'pages of tags without end',
+    like: 'one page of tags without end',
     group: 'flood',
     intercept: where(isTags, ({ response, count }) => {
       response.writeHead(200, { ...json, Link: `</v2/firmware/lamp/tags/list?last=${count}>; rel="next"` })
       response.end(JSON.stringify({ tags: Array.from({ length: 100 }, (_, index) => `${count}.${index}.0`) }))
     }),
-    code: 'TOO_LARGE',
+    code: 'TOO_MANY_TAGS',
   },
   {
     name: 'empty pages of tags without end',
+    like: 'one page of tags without end',
     group: 'flood',
     intercept: where(isTags, ({ response, count }) => {
       response.writeHead(200, { ...json, Link: `</v2/firmware/lamp/tags/list?last=${count}>; rel="next"` }).end('{"tags":[]}')
     }),
-    code: 'TOO_LARGE',
+    code: 'TOO_MANY_TAGS',
   },
   {
     name: 'pages of tags that lead back',
@@ -291,7 +299,7 @@ export const registryAttacks: readonly RegistryAttack[] = [
     intercept: where(isTags, ({ response, url }) =>
       response.writeHead(200, { ...json, Link: `<${url}>; rel="next"` }).end('{"tags":["1.1.0"]}'),
     ),
-    code: 'REGISTRY_PROTOCOL',
+    code: 'PAGES_LOOP',
   },
   {
     name: 'an answer of headers without end',
@@ -307,7 +315,7 @@ export const registryAttacks: readonly RegistryAttack[] = [
       response.detachSocket(socket)
       more()
     }),
-    code: 'REGISTRY_UNAVAILABLE',
+    code: 'HEADERS_TOO_LARGE',
   },
   {
     name: 'an error page without end',
@@ -322,10 +330,11 @@ export const registryAttacks: readonly RegistryAttack[] = [
       isImage,
       redirect(({ url }) => url),
     ),
-    code: 'UNSAFE_REDIRECT',
+    code: 'TOO_MANY_REDIRECTS',
   },
   {
     name: 'a redirect to another origin, which sends its own image',
+    like: 'a byte of the image flipped',
     group: 'redirect',
     intercept: where(
       isImage,
@@ -340,16 +349,17 @@ export const registryAttacks: readonly RegistryAttack[] = [
       isImage,
       redirect(({ elsewhere }) => `${elsewhere}/401`),
     ),
-    code: 'REGISTRY_DENIED',
+    code: 'CREDENTIALS_ELSEWHERE',
   },
   {
     name: 'a redirect to another origin and back',
+    like: 'a redirect to another origin, which asks for credentials',
     group: 'redirect',
     intercept: where(
       (exchange) => isImage(exchange) && !exchange.url.includes('again'),
       redirect(({ elsewhere, url }) => `${elsewhere}/307${url}?again`),
     ),
-    code: 'REGISTRY_DENIED',
+    code: 'CREDENTIALS_ELSEWHERE',
   },
   {
     name: 'a redirect to another origin with a password in its URL',
@@ -358,7 +368,7 @@ export const registryAttacks: readonly RegistryAttack[] = [
       isImage,
       redirect(({ elsewhere }) => elsewhere.replace('//', '//reflash:guess@')),
     ),
-    code: 'UNSAFE_REDIRECT',
+    code: 'REDIRECT_WITH_CREDENTIALS',
   },
   {
     name: 'a token realm that is a file',
@@ -367,7 +377,7 @@ export const registryAttacks: readonly RegistryAttack[] = [
       response.writeHead(401, { 'WWW-Authenticate': 'Bearer realm="file:///etc/passwd"' }).end()
       return true
     },
-    code: 'UNSAFE_REDIRECT',
+    code: 'UNSAFE_TOKEN_REALM',
   },
   {
     name: 'a next page of tags at another origin',
@@ -375,7 +385,31 @@ export const registryAttacks: readonly RegistryAttack[] = [
     intercept: where(isTags, ({ response, elsewhere }) =>
       response.writeHead(200, { ...json, Link: `<${elsewhere}/200>; rel="next"` }).end('{"tags":["1.1.0"]}'),
     ),
+    code: 'FOREIGN_PAGE',
+  },
+  {
+    name: 'a redirect to a host that is not to be asked over plain http',
+    group: 'redirect',
+    intercept: where(
+      isImage,
+      redirect(() => 'http://169.254.169.254/latest/meta-data'),
+    ),
     code: 'UNSAFE_REDIRECT',
+  },
+  {
+    name: 'the credentials refused',
+    group: 'redirect',
+    intercept: ({ response }) => {
+      response.writeHead(401, { 'WWW-Authenticate': 'Basic realm="lamp"' }).end()
+      return true
+    },
+    code: 'REGISTRY_DENIED',
+  },
+  {
+    name: 'a list of tags that is none',
+    group: 'content',
+    intercept: where(isTags, ({ response }) => response.writeHead(200, json).end('{"tags":"1.1.0"}')),
+    code: 'REGISTRY_PROTOCOL',
   },
   {
     name: '429 for ever, to come back tomorrow',
@@ -384,31 +418,40 @@ export const registryAttacks: readonly RegistryAttack[] = [
       response.writeHead(429, { 'Retry-After': '86400' }).end()
       return true
     },
-    code: 'REGISTRY_UNAVAILABLE',
+    code: 'REGISTRY_BUSY',
   },
   {
     name: '429 for ever, at once',
+    like: '429 for ever, to come back tomorrow',
     group: 'silence',
     intercept: ({ response }) => {
       response.writeHead(429, { 'Retry-After': '0' }).end()
       return true
     },
-    code: 'REGISTRY_UNAVAILABLE',
+    code: 'REGISTRY_BUSY',
   },
-  { name: 'silence from the first request on', group: 'silence', intercept: () => true, code: 'REGISTRY_UNAVAILABLE' },
-  { name: 'silence before the head of the image', group: 'silence', intercept: where(isImage, () => {}), code: 'REGISTRY_UNAVAILABLE' },
+  { name: silence, group: 'silence', intercept: () => true, code: 'REGISTRY_SILENT' },
+  {
+    name: 'silence before the head of the image',
+    like: silence,
+    group: 'silence',
+    intercept: where(isImage, () => {}),
+    code: 'REGISTRY_SILENT',
+  },
   {
     name: 'silence in the middle of the image',
+    like: silence,
     group: 'silence',
     intercept: where(isImage, ({ response, content }) => {
       const { bytes } = content as { bytes: Buffer }
       response.writeHead(200, { 'Content-Length': bytes.length })
       response.write(bytes.subarray(0, bytes.length >> 1))
     }),
-    code: 'REGISTRY_UNAVAILABLE',
+    code: 'REGISTRY_SILENT',
   },
   {
     name: 'the image, a byte now and then',
+    like: silence,
     group: 'silence',
     intercept: where(isImage, ({ response, content }) => {
       const { bytes } = content as { bytes: Buffer }
@@ -418,6 +461,7 @@ export const registryAttacks: readonly RegistryAttack[] = [
   },
   {
     name: 'the tags, a byte now and then',
+    like: silence,
     group: 'silence',
     intercept: where(isTags, ({ response }) => drip(response.writeHead(200, json), Buffer.alloc(10_000, 0x20))),
     code: 'REGISTRY_SILENT',

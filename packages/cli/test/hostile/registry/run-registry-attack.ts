@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isOtaError } from '@reflash/core'
 import { type AttackedRegistry, secret } from './attacked-registry.ts'
-import { type HostileBench, hostileBench } from './hostile-bench.ts'
+import { type HostileBench, hostileBench, lampDevices } from './hostile-bench.ts'
 import type { LampReleases } from './lamp-releases.ts'
 import { honestTags, type RegistryAttack } from './registry-attacks.ts'
 
@@ -35,7 +35,7 @@ export async function runRegistryAttack(attack: RegistryAttack, registry: Attack
   const folder = await mkdtemp(join(tmpdir(), 'reflash-hostile-'))
   registry.seenElsewhere.length = 0
   try {
-    await using bench = await hostileBench(folder, registry, releases)
+    await using bench = await hostileBench(folder, registry, releases, { devices: lampDevices(releases.old.bytes) })
     registry.tags = (attack.tags ?? honestTags)(releases)
     registry.intercept = attack.intercept
     const memory = peakMemory()
@@ -76,7 +76,7 @@ async function meet(bench: HostileBench, refused: boolean): Promise<Pick<AttackR
 }
 
 /** The last part of each reason: where it was met is told before it. */
-async function codesOf(work: () => Promise<readonly { readonly code: string }[]>): Promise<readonly string[]> {
+export async function codesOf(work: () => Promise<readonly { readonly code: string }[]>): Promise<readonly string[]> {
   try {
     return (await work()).map(({ code }) => code.split('/').at(-1) as string)
   } catch (error) {
@@ -117,7 +117,7 @@ async function recover(bench: HostileBench, { next }: LampReleases): Promise<rea
 }
 
 /** Starts to watch this process; the answer is by how many MiB its peak was above where it stood. */
-function peakMemory(): () => number {
+export function peakMemory(): () => number {
   globalThis.gc?.()
   try {
     // Linux, proc(5): 5 resets the peak to what is resident now.
