@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { mkdir, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
+import { chmod, link, mkdir, readdir, readFile, rm, stat, symlink, truncate, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -188,6 +188,34 @@ describe('diskCache after a restart', () => {
     for (const image of images) expect(firstDifference(await read(image), bytes)).toBeUndefined()
     expect(source).toHaveBeenCalledTimes(1)
     expect(firstDifference(await bytesOf(await (images[0] as HeldImage).body()), bytes)).toBeUndefined()
+  })
+
+  it('serves nothing of what was written into a file while it runs, whose times were put back', async () => {
+    const directory = folder()
+    const bytes = contentOf(1, 100_000)
+    const cache = open({ directory, hotBytes: 0 })
+    const source = sourceOf(bytes)
+    const image = await hold(cache, bytes, source)
+    const path = pathOf(directory, descriptorOf(bytes))
+    const { atime, mtime } = await stat(path)
+    await writeFile(path, bytes.with(77, (bytes[77] as number) ^ 4))
+    await utimes(path, atime, mtime)
+    expect(firstDifference(await bytesOf(image.body()), bytes)).toBeUndefined()
+    expect(firstDifference(await read(await hold(cache, bytes, source)), bytes)).toBeUndefined()
+    expect(source).toHaveBeenCalledTimes(2)
+  })
+
+  it('reads a file again that somebody linked to or whose mode they changed, and fetches nothing', async () => {
+    const directory = folder()
+    const bytes = contentOf(1, 100_000)
+    const cache = open({ directory, hotBytes: 0 })
+    const image = await hold(cache, bytes)
+    const path = pathOf(directory, descriptorOf(bytes))
+    for (const touch of [() => link(path, join(directory, 'backup')), () => chmod(path, 0o400)]) {
+      await touch()
+      expect(firstDifference(await bytesOf((await cache.hold(descriptorOf(bytes), never, contextOf())).body()), bytes)).toBeUndefined()
+    }
+    expect(isFile(image.body())).toBe(true)
   })
 
   it('tells of content that has proven wrong, and removes it even when the source is down', async () => {

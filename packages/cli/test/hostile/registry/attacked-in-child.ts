@@ -2,27 +2,52 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { table } from '../table.ts'
-import { registryAttacks } from './registry-attacks.ts'
+import { type RegistryAttack, registryAttacks } from './registry-attacks.ts'
 import type { AttackResult } from './run-registry-attack.ts'
-
-const child = fileURLToPath(new URL('child/attack-registry.ts', import.meta.url))
+import type { WarmResult } from './run-warm-attack.ts'
+import { served, type WarmOutcome, warmAttacks } from './warm-attacks.ts'
 
 /** Runs every attack in a process of its own, so that its memory is theirs alone. */
-export async function attackedInChild(): Promise<readonly AttackResult[]> {
+export const attackedInChild = (): Promise<readonly AttackResult[]> => resultsOf('child/attack-registry.ts')
+
+/** The same for the attacks on a system that knows its releases. */
+export const attackedWarmInChild = (): Promise<readonly WarmResult[]> => resultsOf('child/attack-known.ts')
+
+async function resultsOf<T>(script: string): Promise<readonly T[]> {
+  const child = fileURLToPath(new URL(script, import.meta.url))
   // Young garbage would be counted as growth of the first attacks.
   const flags = ['--expose-gc', '--max-semi-space-size=2', '--conditions=@reflash/source']
   const { stdout } = await promisify(execFile)(process.execPath, [...flags, child], { maxBuffer: 2 ** 24 })
   return stdout
     .trim()
     .split('\n')
-    .map((line) => JSON.parse(line) as AttackResult)
+    .map((line) => JSON.parse(line) as T)
 }
 
 /** The table of docs/hostile-peers.md. */
 export function registryTable(results: readonly AttackResult[]): string {
   const rows = results.map(({ name, foreignBytes, longestMs, peakMiB, after }) => {
-    const { group, code = 'none: what was verified is served' } = registryAttacks.find((attack) => attack.name === name) as never
-    return [name, group, code, foreignBytes, longestMs, peakMiB, after.join(', ')]
+    const {
+      like,
+      group,
+      code = 'none: what was verified is served',
+    } = registryAttacks.find((attack) => attack.name === name) as RegistryAttack
+    return [like === undefined ? name : `- ${name}`, group, code, foreignBytes, longestMs, peakMiB, after.join(', ')]
   })
   return table(['a registry with', 'aims at', 'code', 'bytes to a device', 'longest wait, ms', 'memory, MiB', 'afterwards'], rows)
+}
+
+/** The table of attacks on a system that knows its releases: what is expected is what the tests hold. */
+export function warmTable(results: readonly WarmResult[]): string {
+  const rows = results.map(({ name, mode, failed, foreignBytes, longestMs, peakMiB, after }) => {
+    const { pull, push, fresh } = expectedOf({ name, mode })
+    const offer = fresh === served ? 'offered' : fresh
+    return [name, mode, pull, push, offer, failed.length, foreignBytes, longestMs, peakMiB, after.join(', ')]
+  })
+  const under = ['a registry does', 'server', 'pull under way', 'push under way', 'first check-in', 'updates failed']
+  return table([...under, 'bytes to a device', 'longest wait, ms', 'memory, MiB', 'afterwards'], rows)
+}
+
+export function expectedOf({ name, mode }: Pick<WarmResult, 'name' | 'mode'>): WarmOutcome {
+  return (warmAttacks.find((attack) => attack.name === name) as (typeof warmAttacks)[number])[mode]
 }

@@ -99,7 +99,7 @@ export const json = { 'Content-Type': 'application/json' }
 
 const silence = 'silence from the first request on'
 
-export const registryAttacks: readonly RegistryAttack[] = [
+const attacks: readonly RegistryAttack[] = [
   {
     name: 'the tag moves to an unsigned image once it was resolved',
     group: 'trust',
@@ -467,3 +467,8 @@ export const registryAttacks: readonly RegistryAttack[] = [
     code: 'REGISTRY_SILENT',
   },
 ]
+
+/** Every attack, and behind each its variants. */
+export const registryAttacks: readonly RegistryAttack[] = attacks
+  .filter(({ like }) => like === undefined)
+  .flatMap((attack) => [attack, ...attacks.filter(({ like }) => like === attack.name)])

@@ -8,6 +8,21 @@ const longestMs = 2_000
 /** A manifest and a page of tags of 4 MiB each, as text and parsed, and the garbage of both. */
 const mostMiB = 64
 
+describe('the code of an attack', () => {
+  const kinds = registryAttacks.filter(({ like }) => like === undefined)
+
+  test('is its own: no two attacks have one in common', () => {
+    const codes = kinds.map(({ code = 'none' }) => code)
+    expect(codes.filter((code, index) => codes.indexOf(code) !== index)).toEqual([])
+    expect(new Set(registryAttacks.map(({ name }) => name)).size).toBe(registryAttacks.length)
+  })
+
+  test.each(registryAttacks.filter(({ like }) => like !== undefined))('is that of "$like" for its variant: $name', ({ like, code }) => {
+    expect(code).toBeDefined()
+    expect(kinds.find(({ name }) => name === like)).toMatchObject({ code })
+  })
+})
+
 describe('a whole update system, and a registry with', () => {
   let results: readonly AttackResult[] = []
   beforeAll(async () => {

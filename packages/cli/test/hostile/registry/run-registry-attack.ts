@@ -81,7 +81,8 @@ export async function codesOf(work: () => Promise<readonly { readonly code: stri
     return (await work()).map(({ code }) => code.split('/').at(-1) as string)
   } catch (error) {
     if (!isOtaError(error)) throw error
-    const { remoteCode } = error.details
+    // A download that was tried again and again tells of the last failure.
+    const { remoteCode } = { ...(isOtaError(error.cause) ? error.cause.details : {}), ...error.details }
     return [
       ...(typeof remoteCode === 'string' ? [remoteCode] : [error.code]),
       ...error.because.map(({ code }) => code.split('/').at(-1) as string),

@@ -5,9 +5,6 @@ import { type Exchange, type Intercept, send } from './attacked-registry.ts'
 import type { LampReleases } from './lamp-releases.ts'
 import { drip, endless, flipped, isTags, json, where } from './registry-attacks.ts'
 
-/** What a device that is at nothing yet, and asks for the first time during an attack, is told: a code, or 1.1.0 where that is served. */
-export type Told = string
-
 /** An attack on a system that has served honestly: its cache and journal hold 1.0.0 and 1.1.0, and both devices are at work on 1.1.0. */
 export interface WarmAttack {
   readonly name: string
@@ -16,25 +13,31 @@ export interface WarmAttack {
   readonly intercept?: Intercept
   /** What somebody does to the files of the cache. */
   readonly disk?: (blobs: string, releases: LampReleases) => Promise<void>
+  /** What they are told of the tag that is newer than 1.1.0, which they do not get. */
+  readonly newer?: string
   /** What comes of it in the same process, and where the server was started again meanwhile. */
   readonly running: WarmOutcome
   readonly restarted: WarmOutcome
 }
 
+/** What three devices get of it: `served` where that is 1.1.0, else the code that they are told; an update under way stays open then. */
 export interface WarmOutcome {
-  /** What the device that pulls is told, where it does not get on; absent where it confirms 1.1.0 during the attack. */
-  readonly pull?: string
-  /** The same for whoever pushes. */
-  readonly push?: string
-  readonly fresh: Told
+  /** The device that pulls, and was in the middle of its download. */
+  readonly pull: string
+  /** The device that was in the middle of a push: a push looks at the tags again. */
+  readonly push: string
+  /** A device that is at nothing yet, and asks for the first time: `served` is an offer. */
+  readonly fresh: string
 }
 
-export const served = '1.1.0'
+export const served = 'served'
 
 /** Where the tags point while nobody is hostile. */
 export const knownTags = ({ old, next }: LampReleases) => ({ '1.0.0': old.root, '1.1.0': next.root })
 
-const everywhere: WarmOutcome = { fresh: served }
+const everywhere: WarmOutcome = { pull: served, push: served, fresh: served }
+/** An update under way goes on; nobody else begins one. */
+const underWay = (code: string): WarmOutcome => ({ pull: served, push: code, fresh: code })
 
 const path = (blobs: string, digest: string): string => join(blobs, ...digest.split(':'))
 
@@ -92,24 +95,27 @@ export const warmAttacks: readonly WarmAttack[] = [
   {
     name: 'the tag of what devices are at work on moves to an unsigned image',
     tags: ({ old, unsigned }) => ({ '1.0.0': old.root, '1.1.0': unsigned.root }),
-    running: { fresh: 'SIGNATURE_NOT_FOUND' },
-    restarted: { fresh: 'SIGNATURE_NOT_FOUND' },
+    running: underWay('SIGNATURE_NOT_FOUND'),
+    restarted: underWay('SIGNATURE_NOT_FOUND'),
   },
   {
     name: 'an unsigned image gets a newer tag',
     tags: (releases) => ({ ...knownTags(releases), '2.0.0': releases.unsigned.root }),
+    newer: 'SIGNATURE_NOT_FOUND',
     running: everywhere,
     restarted: everywhere,
   },
   {
     name: 'the old release that is known gets a newer tag',
     tags: (releases) => ({ ...knownTags(releases), '9.9.9': releases.old.root }),
+    newer: 'VERSION_MISMATCH',
     running: everywhere,
     restarted: everywhere,
   },
   {
     name: "another product's release gets a newer tag",
     tags: (releases) => ({ ...knownTags(releases), '1.2.0': releases.heater.root }),
+    newer: 'WRONG_PRODUCT',
     running: everywhere,
     restarted: everywhere,
   },
@@ -118,7 +124,7 @@ export const warmAttacks: readonly WarmAttack[] = [
     name: 'the signatures deleted',
     intercept: where(isSignatureTag, refuse(404)),
     running: everywhere,
-    restarted: { fresh: 'SIGNATURE_NOT_FOUND' },
+    restarted: underWay('SIGNATURE_NOT_FOUND'),
   },
   {
     name: 'the signatures replaced by those of another release',
@@ -127,7 +133,7 @@ export const warmAttacks: readonly WarmAttack[] = [
       send(response, releases.content.get(digest) as never, method, { 'Docker-Content-Digest': digest })
     }),
     running: everywhere,
-    restarted: { fresh: 'SIGNATURE_OTHER_ARTIFACT' },
+    restarted: underWay('SIGNATURE_OTHER_ARTIFACT'),
   },
   {
     name: 'tags without end',
@@ -135,7 +141,7 @@ export const warmAttacks: readonly WarmAttack[] = [
       endless(response.writeHead(200, json), '{"tags":["0.0.0"', Buffer.from(',"0.0.1"'.repeat(8192))),
     ),
     running: everywhere,
-    restarted: { push: 'TOO_MANY_TAGS', fresh: 'TOO_MANY_TAGS' },
+    restarted: underWay('TOO_MANY_TAGS'),
   },
   {
     name: 'tags, a byte now and then',
@@ -147,7 +153,7 @@ export const warmAttacks: readonly WarmAttack[] = [
     name: 'a token without end',
     intercept: tokenFlood,
     running: everywhere,
-    restarted: { push: 'TOKEN_TOO_LARGE', fresh: 'TOKEN_TOO_LARGE' },
+    restarted: underWay('TOKEN_TOO_LARGE'),
   },
   { name: 'silence', intercept: always, running: everywhere, restarted: everywhere },
   {
@@ -160,13 +166,13 @@ export const warmAttacks: readonly WarmAttack[] = [
     name: 'the credentials refused',
     intercept: where(always, refuse(401, { 'WWW-Authenticate': 'Basic realm="lamp"' })),
     running: everywhere,
-    restarted: { push: 'REGISTRY_DENIED', fresh: 'REGISTRY_DENIED' },
+    restarted: underWay('REGISTRY_DENIED'),
   },
   {
     name: 'everything deleted',
     intercept: where(always, refuse(404)),
-    running: { push: 'NOT_FOUND', fresh: 'NOT_FOUND' },
-    restarted: { push: 'NOT_FOUND', fresh: 'NOT_FOUND' },
+    running: underWay('NOT_FOUND'),
+    restarted: underWay('NOT_FOUND'),
   },
   {
     name: 'nothing, while a byte of the image is flipped in the cache',
@@ -217,14 +223,14 @@ export const warmAttacks: readonly WarmAttack[] = [
     name: 'other bytes for every digest, while a byte of the image is flipped in the cache',
     intercept: otherBytes,
     disk: rewritten(image, flipped),
-    running: { pull: 'RELEASE_UNREACHABLE', push: 'DIGEST_MISMATCH', fresh: 'DIGEST_MISMATCH' },
+    running: { pull: 'RELEASE_UNREACHABLE', push: 'RELEASE_UNREACHABLE', fresh: served },
     restarted: { pull: 'RELEASE_UNREACHABLE', push: 'DIGEST_MISMATCH', fresh: 'DIGEST_MISMATCH' },
   },
   {
     name: 'other bytes for every digest, while the cache is emptied',
     intercept: otherBytes,
     disk: emptied,
-    running: { pull: 'RELEASE_UNREACHABLE', push: 'DIGEST_MISMATCH', fresh: 'DIGEST_MISMATCH' },
+    running: { pull: 'RELEASE_UNREACHABLE', push: 'RELEASE_UNREACHABLE', fresh: served },
     restarted: { pull: 'RELEASE_UNREACHABLE', push: 'MANIFEST_MISMATCH', fresh: 'MANIFEST_MISMATCH' },
   },
 ]
