@@ -4,20 +4,24 @@ import { promisify } from 'node:util'
 import { table } from '../table.ts'
 import { type RegistryAttack, registryAttacks } from './registry-attacks.ts'
 import type { AttackResult } from './run-registry-attack.ts'
-import type { WarmResult } from './run-warm-attack.ts'
+import type { WarmMode, WarmResult } from './run-warm-attack.ts'
 import { served, type WarmOutcome, warmAttacks } from './warm-attacks.ts'
 
 /** Runs every attack in a process of its own, so that its memory is theirs alone. */
 export const attackedInChild = (): Promise<readonly AttackResult[]> => resultsOf('child/attack-registry.ts')
 
 /** The same for the attacks on a system that knows its releases. */
-export const attackedWarmInChild = (): Promise<readonly WarmResult[]> => resultsOf('child/attack-known.ts')
+export async function attackedWarmInChild(): Promise<readonly WarmResult[]> {
+  const run = (mode: WarmMode): Promise<readonly WarmResult[]> => resultsOf('child/attack-known.ts', mode)
+  const [running, restarted] = await Promise.all([run('running'), run('restarted')])
+  return running.flatMap((result, index) => [result, restarted[index] as WarmResult])
+}
 
-async function resultsOf<T>(script: string): Promise<readonly T[]> {
+async function resultsOf<T>(script: string, ...args: readonly string[]): Promise<readonly T[]> {
   const child = fileURLToPath(new URL(script, import.meta.url))
   // Young garbage would be counted as growth of the first attacks.
   const flags = ['--expose-gc', '--max-semi-space-size=2', '--conditions=@reflash/source']
-  const { stdout } = await promisify(execFile)(process.execPath, [...flags, child], { maxBuffer: 2 ** 24 })
+  const { stdout } = await promisify(execFile)(process.execPath, [...flags, child, ...args], { maxBuffer: 2 ** 24 })
   return stdout
     .trim()
     .split('\n')

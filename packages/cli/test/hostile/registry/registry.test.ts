@@ -28,7 +28,7 @@ describe('a whole update system, and a registry with', () => {
   beforeAll(async () => {
     results = await attackedInChild()
     console.log(registryTable(results))
-  })
+  }, 240_000)
 
   test.each(registryAttacks)(
     '$name: nothing of it reaches a device, both are told $code, and both are updated afterwards',

@@ -13,7 +13,7 @@ export interface WarmAttack {
   readonly intercept?: Intercept
   /** What somebody does to the files of the cache. */
   readonly disk?: (blobs: string, releases: LampReleases) => Promise<void>
-  /** What they are told of the tag that is newer than 1.1.0, which they do not get. */
+  /** What a device is told of the tag that is newer than 1.1.0, which it does not get. */
   readonly newer?: string
   /** What comes of it in the same process, and where the server was started again meanwhile. */
   readonly running: WarmOutcome

@@ -6,19 +6,14 @@ import { lampReleases } from '../lamp-releases.ts'
 import { runWarmAttack } from '../run-warm-attack.ts'
 import { warmAttacks } from '../warm-attacks.ts'
 
-// Runs every attack on a system that knows its releases, or the one that is named, and prints what came of each as a line of JSON.
+// Runs every attack on a system that knows its releases, `running` or `restarted`, and prints what came of each as a line of JSON.
 
 const folder = await mkdtemp(join(tmpdir(), 'reflash-hostile-'))
 try {
   const releases = await lampReleases(folder)
   await using registry = await attackedRegistry(releases)
-  const chosen = process.argv[2]
-  for (const attack of warmAttacks) {
-    if (chosen !== undefined && attack.name !== chosen) continue
-    for (const mode of ['running', 'restarted'] as const) {
-      process.stdout.write(`${JSON.stringify(await runWarmAttack(attack, mode, registry, releases))}\n`)
-    }
-  }
+  const mode = process.argv[2] === 'restarted' ? 'restarted' : 'running'
+  for (const attack of warmAttacks) process.stdout.write(`${JSON.stringify(await runWarmAttack(attack, mode, registry, releases))}\n`)
 } finally {
   await rm(folder, { recursive: true, force: true })
 }
