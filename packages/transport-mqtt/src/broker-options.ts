@@ -80,6 +80,9 @@ export function checkBroker(options: BrokerOptions): CheckedBroker {
 }
 
 function checkTls(tls: MqttTls, isTls: boolean): void {
+  if (typeof tls !== 'object' || tls === null || Array.isArray(tls)) {
+    throw coreError('INVALID_OPTIONS', 'tls: expected an object with ca, cert or key, found something else')
+  }
   if (!isTls) throw coreError('INVALID_OPTIONS', 'url: expected mqtts:// where tls is given, found mqtt://')
   try {
     createSecureContext(secureOptions(tls))

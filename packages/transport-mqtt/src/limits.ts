@@ -1,6 +1,7 @@
 import { coreError } from '@reflash/core'
 import { windowLimitBytes } from './wire/agent-answer.ts'
 import { chunkLimitBytes, requestLimitBytes } from './wire/chunk.ts'
+import { described } from './wire/json-message.ts'
 
 /** Finite bounds of the connection to a broker. Times in milliseconds. */
 export interface LineLimits {
@@ -85,14 +86,17 @@ const most: Readonly<Record<string, number>> = {
 /** @throws `INVALID_OPTIONS` */
 export function checkLimits<T extends object>(given: Partial<T> | undefined, defaults: T): T {
   const limits: Record<string, unknown> = { ...(defaults as object) }
+  if (given !== undefined && (typeof given !== 'object' || given === null || Array.isArray(given))) {
+    throw coreError('INVALID_OPTIONS', `limits: expected an object, found ${described(given)}`)
+  }
   for (const [name, value] of Object.entries(given ?? {})) {
     if (value === undefined) continue
     if (!Object.hasOwn(defaults, name)) {
-      throw coreError('INVALID_OPTIONS', `limits.${name}: expected one of ${Object.keys(defaults).join(', ')}`)
+      throw coreError('INVALID_OPTIONS', `limits: expected some of ${Object.keys(defaults).join(', ')}, found another`)
     }
     const [least, largest] = [leastOf(name), most[name] ?? 2 ** 31 - 1]
     if (!(Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= largest)) {
-      throw coreError('INVALID_OPTIONS', `limits.${name}: expected a whole number from ${least} to ${largest}, found ${String(value)}`)
+      throw coreError('INVALID_OPTIONS', `limits.${name}: expected a whole number from ${least} to ${largest}, found ${described(value)}`)
     }
     limits[name] = value
   }

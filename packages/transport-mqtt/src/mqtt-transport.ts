@@ -21,7 +21,7 @@ import { fail } from './mqtt-errors.ts'
 import type { OnMqttRecord } from './mqtt-record.ts'
 import { createMqttService, type PullKind } from './serve/mqtt-service.ts'
 import { sharedLine } from './shared-line.ts'
-import { otafluxTopicOf } from './topics.ts'
+import { isTopic, otafluxTopicOf } from './topics.ts'
 import { encodeNotice, type Notice } from './wire/notice.ts'
 
 export interface MqttTransportOptions extends BrokerOptions {
@@ -50,7 +50,6 @@ export interface MqttTransport extends Plugin<'transport'> {
 }
 
 const pullKinds: readonly PullKind[] = ['check-in', 'report', 'image']
-const topicPattern = /^[^\s+#/]+(?:\/[^\s+#/]+)*$/
 
 /**
  * Makes the transport for devices behind an MQTT broker. No I/O before the first call; one connection for everything, which comes back by
@@ -63,11 +62,17 @@ export function mqttTransport(options: MqttTransportOptions): MqttTransport {
   const broker = checkBroker(options)
   const limits = checkLimits(options.limits, defaultMqttLimits)
   const { authenticators, share, otafluxTopic, onRecord } = options
-  if (share !== undefined && !/^[A-Za-z0-9_-]{1,64}$/.test(share)) {
+  if (share !== undefined && (typeof share !== 'string' || !/^[A-Za-z0-9_-]{1,64}$/.test(share))) {
     throw coreError('INVALID_OPTIONS', 'share: expected a name of 1 to 64 of A-Z a-z 0-9 _ -, found another')
   }
-  if (otafluxTopic !== undefined && !topicPattern.test(otafluxTopic)) {
+  if (otafluxTopic !== undefined && !isTopic(otafluxTopic)) {
     throw coreError('INVALID_OPTIONS', 'otafluxTopic: expected a topic without wildcards and without a slash at its end, found another')
+  }
+  if (authenticators !== undefined && !Array.isArray(authenticators)) {
+    throw coreError('INVALID_OPTIONS', 'authenticators: expected a list of authenticators, found something else')
+  }
+  if (onRecord !== undefined && typeof onRecord !== 'function') {
+    throw coreError('INVALID_OPTIONS', 'onRecord: expected a function, found something else')
   }
   const { topics } = broker
   const instance = randomBytes(8).toString('hex')

@@ -73,6 +73,13 @@ export function topicsOf(prefix: string): Topics {
   })
 }
 
+const topicPattern = /^[^\s+#/]+(?:\/[^\s+#/]+)*$/
+
+/** Whether a text is a topic below which there can be one for each device. */
+export function isTopic(text: unknown): text is string {
+  return typeof text === 'string' && text.length <= prefixLength && topicPattern.test(text)
+}
+
 /** Where OtaFlux's notification to a device is published. */
 export function otafluxTopicOf(otafluxTopic: string, deviceId: string): string {
   return `${otafluxTopic}/${segmentOf(deviceId)}`
@@ -87,8 +94,9 @@ function segmentOf(deviceId: string): string {
   return deviceId.replaceAll('+', '%2B')
 }
 
-// One spelling per id: a `%2b` would be the same device under another access list entry.
+// One spelling per id: a `%2b`, or a `+` as it is, would be the same device under another access list entry.
 function deviceOf(segment: string): string | undefined {
+  if (segment.includes('+')) return undefined
   const deviceId = segment.replaceAll('%2B', '+')
   return isDeviceId(deviceId) ? deviceId : undefined
 }

@@ -33,9 +33,18 @@ describe('topics', () => {
       'plant-1/ota/v1/up/../check-in',
       'plant-1/ota/v1/up/%2b/check-in',
     ]
-    const more = ['d/format', 'd/check-in/x', 'd/agent', 'd/ack/', '/check-in', '%2Bd/check-in', '+/check-in', '#'].map(
-      (end) => `plant-1/ota/v1/up/${end}`,
-    )
+    const more = [
+      'd/format',
+      'd:+1/check-in',
+      'd:+1/check-in',
+      'd/check-in/x',
+      'd/agent',
+      'd/ack/',
+      '/check-in',
+      '%2Bd/check-in',
+      '+/check-in',
+      '#',
+    ].map((end) => `plant-1/ota/v1/up/${end}`)
     for (const topic of [...strange, ...more.filter((topic) => !topic.endsWith('ack/'))])
       expect(topics.parseUp(topic), topic).toBeUndefined()
     for (const topic of ['plant-1/ota/v1/down/d/chunk', 'plant-1/ota/v1/down/d/chunk/UPPER', 'plant-1/ota/v1/down/d/answer/x', 'other']) {

@@ -194,6 +194,18 @@ describe('mutations', () => {
     expect(json).toEqual(document)
   })
 
+  test('leave a Buffer as it was, whose own slice() is no copy', () => {
+    const [bytes, other] = [Buffer.from('a buffer of the corpus'), Buffer.from('and another one')]
+    const mutations = [mutateBytes, mutateJsonBytes, mutateField(0, 4), mutateField(2, 1)]
+    for (let seed = 0; seed < 2000; seed++) {
+      const random = seededRandom(seed)
+      // Two, as in a run: the second gets what the first has made.
+      let input: Uint8Array = bytes
+      for (let changes = 0; changes < 2; changes++) input = random.pick(mutations)(input, random, other)
+    }
+    expect([bytes.toString(), other.toString()]).toEqual(['a buffer of the corpus', 'and another one'])
+  })
+
   test('change JSON so that most of it is still JSON, with the same members but one', () => {
     let readable = 0
     let members = 0

@@ -1,25 +1,13 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
-import { createSecureContext, createServer as createTlsServer } from 'node:tls'
-import { type Authenticator, coreError, isDeviceId } from '@reflash/core'
+import { createServer as createTlsServer } from 'node:tls'
+import { type Authenticator, isDeviceId } from '@reflash/core'
 import { Aedes, type AedesOptions, type AuthErrorCode, type Client } from 'aedes'
 import type { BrokerOptions } from '../broker-options.ts'
 import { fail } from '../mqtt-errors.ts'
-import { otafluxTopicOf, topicsOf } from '../topics.ts'
+import { otafluxTopicOf } from '../topics.ts'
+import { checkEmbedded, type EmbeddedBrokerOptions } from './embedded-options.ts'
 import { guardPackets } from './packet-guard.ts'
-
-export interface EmbeddedBrokerOptions {
-  /** Who may connect: user name the device's id, password its token. */
-  readonly authenticators: readonly Authenticator[]
-  /** `host:port`; port 0 takes any free one. `127.0.0.1:1883` where absent, so that nothing is open to a network unasked. */
-  readonly listen?: string
-  /** Certificate and key of the broker, PEM. */
-  readonly tls?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array }
-  /** As the transport's; `reflash` where absent. */
-  readonly prefix?: string
-  /** As the transport's: a device may subscribe to its own notice below it. */
-  readonly otafluxTopic?: string
-}
 
 /** A broker in this process. */
 export interface EmbeddedBroker extends AsyncDisposable {
@@ -48,10 +36,7 @@ const serverName = '$server'
  * @throws `INVALID_OPTIONS`, `BROKER_LISTEN_FAILED`
  */
 export async function embeddedBroker(options: EmbeddedBrokerOptions): Promise<EmbeddedBroker> {
-  const { authenticators, listen = '127.0.0.1:1883', tls, prefix = 'reflash', otafluxTopic } = options
-  const topics = topicsOf(prefix)
-  const { host, port } = addressOf(listen)
-  if (tls !== undefined) checkTls(tls)
+  const { authenticators, host, port, tls, prefix, otafluxTopic, topics } = checkEmbedded(options)
   const password = randomBytes(32).toString('hex')
   const broker = await Aedes.createBroker({
     connectTimeout: connectMs,
@@ -160,15 +145,6 @@ function attach(server: Server, broker: Aedes, isTls: boolean): ReadonlySet<Sock
   return sockets
 }
 
-function checkTls({ cert, key }: NonNullable<EmbeddedBrokerOptions['tls']>): void {
-  try {
-    if (cert === undefined || key === undefined) throw new TypeError('one of both is missing')
-    createSecureContext({ cert: cert as string, key: key as string })
-  } catch (cause) {
-    throw coreError('INVALID_OPTIONS', 'tls: expected cert and key in PEM that fit together, found some that OpenSSL refuses', { cause })
-  }
-}
-
 function listening(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.on('error', (cause: NodeJS.ErrnoException) => {
@@ -177,12 +153,4 @@ function listening(server: Server, host: string, port: number): Promise<void> {
     })
     server.listen({ host, port }, resolve)
   })
-}
-
-function addressOf(listen: string): { readonly host: string; readonly port: number } {
-  const found = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]/\s]+)):(\d{1,5})$/.exec(listen)
-  const port = Number(found?.[3])
-  const host = found?.[1] ?? found?.[2]
-  if (host !== undefined && port <= 65_535) return { host, port }
-  throw coreError('INVALID_OPTIONS', 'listen: expected host:port such as 127.0.0.1:1883, found something else')
 }
