@@ -147,7 +147,9 @@ function lineOf(client: MqttClient, limits: LineLimits, version: '5' | '3.1.1'):
   let isClosed = false
   let inflight = 0
   let packetBytes = Number.MAX_SAFE_INTEGER
-  client.on('message', (topic, payload) => {
+  client.on('message', (topic, payload, { retain }) => {
+    // Nothing of this protocol is retained: it is old, or somebody's who wants it to be heard at every start.
+    if (retain) return
     for (const listener of listeners) listener(topic, payload)
   })
   client.on('connect', ({ properties }) => {

@@ -59,7 +59,7 @@ export function topicsOf(prefix: string): Topics {
       const deviceId = deviceOf(segment)
       const known = upKinds.find((candidate) => candidate === kind)
       if (deviceId === undefined || known === undefined || rest.length > 0) return undefined
-      if ((known === 'agent' || known === 'ack') !== (instance !== undefined)) return undefined
+      if (known === 'agent' || known === 'ack' ? !isInstance(instance) : instance !== undefined) return undefined
       return { deviceId, kind: known, ...(instance === undefined ? {} : { instance }) }
     },
     parseDown(topic) {

@@ -1,13 +1,16 @@
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { promisify } from 'node:util'
 import { type AgentPort, createEngine, type OtaEvent, tokenDevices } from '@reflash/core'
 import { memoryCache, memoryJournal } from '@reflash/core/testing'
 import { expect, test, vi } from 'vitest'
 import { type MqttClient, mqttClient } from '../src/client/index.ts'
 import { brokerDevices, type MqttTransport, mqttTransport } from '../src/index.ts'
+import { encodeReport } from '../src/wire/report.ts'
 import { board } from './support/board.ts'
 import { startMosquitto, subscriberPath } from './support/mosquitto.ts'
 import { describeMosquitto } from './support/only-mosquitto.ts'
+import { connectPacket, publishPacket, rawConnection } from './support/raw-mqtt.ts'
 import { boardOf, gatewayOf, imageOf, options, tokenOf, updateOverMqtt } from './support/world.ts'
 
 const run = promisify(execFile)
@@ -184,6 +187,26 @@ describeMosquitto.each(versions)('over Mosquitto with MQTT %s', (version) => {
       ...['-F', '%t %q %r %p'],
     ])
     expect(stdout.trim()).toBe('firmware/notify/sensor-1 1 1 {"version":"1.0.0","size":942320}')
+    await transport.close()
+  })
+
+  test('what somebody has left at the broker to be heard at every start is not heard', async () => {
+    await using broker = await startMosquitto()
+    const gateway = gatewayOf()
+    const report = encodeReport({ re: 1, token: tokenOf('d1'), seq: 1, report: { state: 'failed' } })
+    const { socket, heard } = rawConnection(broker.url)
+    const retained = ['report', 'check-in'].map((kind) => publishPacket(`reflash/v1/up/d1/${kind}`, report, true))
+    socket.write(Buffer.concat([connectPacket('raw'), ...retained, Uint8Array.of(0xc0, 0)]))
+    // CONNACK and PINGRESP: what came before is at the broker.
+    while (heard().length < 6) await once(socket, 'data')
+    socket.destroy()
+    const records: string[] = []
+    const transport = mqttTransport({ url: broker.url, version, onRecord: ({ kind }) => records.push(kind) })
+    await transport.serve({ gateway, authenticators: gateway.composition.authenticators })
+    const client = clientOf(broker.url, 'd1')
+    await client.checkIn({ model: 'board', installed: { version: '1.0.0' } })
+    await vi.waitFor(() => expect(records).toEqual(['check-in']))
+    await client.close()
     await transport.close()
   })
 

@@ -8,6 +8,7 @@ import { fail } from '../mqtt-errors.ts'
 import { otafluxTopicOf } from '../topics.ts'
 import { checkEmbedded, type EmbeddedBrokerOptions } from './embedded-options.ts'
 import { guardPackets } from './packet-guard.ts'
+import { type SlowReaders, slowReaders } from './slow-readers.ts'
 
 /** A broker in this process. */
 export interface EmbeddedBroker extends AsyncDisposable {
@@ -38,16 +39,23 @@ const serverName = '$server'
 export async function embeddedBroker(options: EmbeddedBrokerOptions): Promise<EmbeddedBroker> {
   const { authenticators, host, port, tls, prefix, otafluxTopic, topics } = checkEmbedded(options)
   const password = randomBytes(32).toString('hex')
+  const readers = slowReaders()
   const broker = await Aedes.createBroker({
     connectTimeout: connectMs,
     queueLimit,
-    preConnect: (_client, packet, done) =>
-      done(null, packet.clean === true && packet.will === undefined && packet.clientId.length <= clientIdLimit),
+    preConnect: (_client, packet, done) => {
+      const isAllowed = packet.clean === true && packet.will === undefined && packet.clientId.length <= clientIdLimit
+      // The broker ends the older of two clients that share an id: each device has ids of its own, which no other can take from it.
+      if (packet.clientId !== '') packet.clientId = `${packet.username ?? ''}/${packet.clientId}`
+      done(null, isAllowed)
+    },
     authenticate: authenticateBy(authenticators, password),
-    authorizePublish: (client, { topic, retain }, done) => {
+    authorizeForward: (client, packet) => (readers.hasRoom(client.conn as Socket, nameOf(client) === serverName) ? packet : null),
+    authorizePublish: (client, { topic, retain, qos }, done) => {
       const who = nameOf(client)
       const from = topics.parseUp(topic)
-      if (who === serverName || (from !== undefined && from.deviceId === who && !retain)) done(null)
+      // Nothing here is published with QoS 2, of which the broker would keep a thousand packets for each device.
+      if (who === serverName || (from !== undefined && from.deviceId === who && !retain && qos !== 2)) done(null)
       else done(new Error('expected a topic of this device, found another'))
     },
     authorizeSubscribe: (client, subscription, done) => {
@@ -59,7 +67,7 @@ export async function embeddedBroker(options: EmbeddedBrokerOptions): Promise<Em
   })
   const server =
     tls === undefined ? createServer() : createTlsServer({ cert: tls.cert as string, key: tls.key as string, minVersion: 'TLSv1.2' })
-  const sockets = attach(server, broker, tls !== undefined)
+  const sockets = attach(server, broker, readers, tls !== undefined)
   try {
     await listening(server, host, port)
   } catch (error) {
@@ -129,7 +137,7 @@ function digestOf(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }
 
-function attach(server: Server, broker: Aedes, isTls: boolean): ReadonlySet<Socket> {
+function attach(server: Server, broker: Aedes, readers: SlowReaders, isTls: boolean): ReadonlySet<Socket> {
   const sockets = new Set<Socket>()
   server.maxConnections = connectionLimit
   server.on(isTls ? 'secureConnection' : 'connection', (socket: Socket) => {
@@ -138,7 +146,7 @@ function attach(server: Server, broker: Aedes, isTls: boolean): ReadonlySet<Sock
     // Small answers at once, not together with the next.
     socket.setNoDelay(true)
     guardPackets(socket, packetLimitBytes)
-    broker.handle(socket)
+    readers.watch(broker.handle(socket), socket)
   })
   // A failed handshake, or a failed accept, is that client's affair.
   server.on('tlsClientError', () => {})

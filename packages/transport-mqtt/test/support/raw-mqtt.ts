@@ -26,8 +26,8 @@ export function connectPacket(clientId: string, username?: string, password?: st
 
 export const subscribePacket = (filter: string): Buffer => packet(0x82, Buffer.from([0, 1]), text(filter), Buffer.from([0]))
 
-export const publishPacket = (topic: string, payload: Uint8Array, retain = false): Buffer =>
-  packet(retain ? 0x31 : 0x30, text(topic), payload)
+export const publishPacket = (topic: string, payload: Uint8Array, retain = false, qos: 0 | 2 = 0): Buffer =>
+  packet(0x30 | (qos << 1) | (retain ? 1 : 0), text(topic), ...(qos === 0 ? [] : [Buffer.from([0, 1])]), payload)
 
 /** A TCP connection to a broker that sends whatever bytes it is told to. */
 export function rawConnection(url: string): { readonly socket: Socket; readonly heard: () => Buffer; readonly closed: Promise<void> } {
