@@ -1,7 +1,7 @@
-import { createServer, type Server } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { type AddressInfo, Server as NetServer, type Socket } from 'node:net'
-import { createSecureContext, type SecureContextOptions } from 'node:tls'
+import { createSecureContext, type SecureContextOptions, type TLSSocket } from 'node:tls'
 import { type CallOptions, type ServeContext, type Serving, type Transport, throwIfAborted } from '@reflash/core'
 import { createNodeAdapter, type NodeAdapter } from './adapter/node-adapter.ts'
 import { fail } from './http-errors.ts'
@@ -160,13 +160,28 @@ function refuseMalformed(error: NodeJS.ErrnoException, socket: Socket, { onReque
     return
   }
   const status = parserStatus[error.code ?? ''] ?? 400
+  const answering = (socket as { readonly _httpMessage?: ServerResponse | null })._httpMessage ?? undefined
+  if (answering !== undefined && isLeftover(error, socket)) {
+    // The request came whole before; nothing can be read after it, so the client is told to close.
+    answering.shouldKeepAlive = false
+    return
+  }
   // Nothing may follow an answer that has begun: the bytes would be taken for its body.
-  const begun = (socket as { _httpMessage?: { headersSent: boolean } | null })._httpMessage?.headersSent === true
+  const begun = answering?.headersSent === true
   if (!begun) socket.write(`HTTP/1.1 ${status} ${reasons[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
   socket.destroySoon()
   if (onRequest === undefined) return
   const outcome = { status, durationMs: 0, bytes: 0, code: error.code, cut: begun }
   recordRequest(onRequest, 'OTHER', { route: malformed, deviceId: undefined }, outcome)
+}
+
+/**
+ * Whether an error is only what OpenSSL's failed verification of a client certificate has left in its queue, where Node takes it for one of the
+ * connection at the next read. The certificate counts as not shown, and who it is that asks is for the authenticators to say.
+ */
+function isLeftover({ library }: NodeJS.ErrnoException & { readonly library?: string }, socket: Socket): boolean {
+  const { encrypted, authorized } = socket as Partial<TLSSocket>
+  return encrypted === true && authorized === false && library !== undefined && library !== 'SSL routines'
 }
 
 /** How often connections are looked at while draining; two looks without a byte mean idle. Milliseconds. */

@@ -1,3 +1,4 @@
+import { type Authenticator, anonymousDevices } from '@reflash/core'
 import { describe, expect, test } from 'vitest'
 import { fakeGateway } from './fake-gateway.ts'
 import { eventually, fileOf, patterned, seeded, started } from './started.ts'
@@ -31,6 +32,26 @@ describe('slow clients', () => {
     clearInterval(drip)
     await eventually(() => records.some(({ route }) => route === 'native.check-in'), 'it is recorded')
     expect(records.find(({ route }) => route === 'native.check-in')).toMatchObject({ code: 'REQUEST_CUT', cut: true })
+    expect(gateway.calls).toEqual([])
+  })
+
+  test('a client that goes away before its body was asked for is recorded as gone, and its handler ends', async () => {
+    let asked = false
+    const slow: Authenticator = {
+      ...anonymousDevices(),
+      authenticate: async (_, { signal }) => {
+        asked = true
+        await new Promise((resolve) => signal.addEventListener('abort', () => setImmediate(resolve)))
+        return { deviceId: 'd1', by: 'anonymous' }
+      },
+    }
+    const { url, records, gateway } = await started({}, fakeGateway(), [slow])
+    const client = await wire(url)
+    client.send(get(checkIn, { 'Content-Length': '1000', 'Content-Type': 'application/json' }, 'POST'))
+    await eventually(() => asked, 'it is asked who it is')
+    client.close()
+    await eventually(() => records.some(({ route }) => route === 'native.check-in'), 'it is recorded')
+    expect(records.find(({ route }) => route === 'native.check-in')).toMatchObject({ status: 499, code: 'REQUEST_CUT', cut: true })
     expect(gateway.calls).toEqual([])
   })
 

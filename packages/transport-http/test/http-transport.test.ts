@@ -319,6 +319,25 @@ describe('authentication', () => {
     expect(statuses).toEqual([200, 401, 401])
     expect(seen.map((certificate) => certificate && Buffer.from(certificate).equals(device.der))).toEqual([true, undefined, undefined])
   })
+
+  test('answers a device whose certificate another authority signed, however long its authenticator thinks', async () => {
+    const server = testCertificate('localhost')
+    const stranger = testCertificate('d1', testCertificate('authority'))
+    const slow: Authenticator = {
+      ...anonymousDevices(),
+      authenticate: async ({ certificate }) => {
+        for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve))
+        return certificate === undefined ? undefined : { deviceId: 'd1', by: 'mtls' }
+      },
+    }
+    const tls = { cert: server.cert, key: server.key, clientCa: testCertificate('authority').cert }
+    const { url, records } = await started({ tls }, fakeGateway(), [slow])
+    const connection = await wire(url, { ca: server.cert, cert: stranger.cert, key: stranger.key })
+    connection.send(get('/v1/devices/d1/offers/7/images/app'))
+    expect(await connection.answer()).toMatchObject({ status: 401, headers: { connection: 'close' } })
+    connection.close()
+    expect(records).toMatchObject([{ route: 'native.image', status: 401 }])
+  })
 })
 
 describe('records', () => {

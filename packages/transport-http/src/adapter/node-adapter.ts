@@ -10,6 +10,7 @@ import { createOutlet } from './outlet.ts'
 import { createPipelineGuard } from './pipeline-guard.ts'
 import { sendBody } from './send-body.ts'
 import { createStallGuard } from './stall-guard.ts'
+import { createTurns } from './turns.ts'
 
 /** A listener for node:http and for frameworks over it: `next` is called for paths that are not ours. */
 export type NodeListener = (incoming: IncomingMessage, outgoing: ServerResponse, next?: () => void) => void
@@ -43,6 +44,7 @@ export function createNodeAdapter(service: HttpService): NodeAdapter {
   const pipeline = createPipelineGuard(limits.pipelined, () => {
     if (onRequest !== undefined) recordRequest(onRequest, 'OTHER', { route: malformed, deviceId: undefined }, tooManyAtOnce)
   })
+  const turns = createTurns(work, send)
   let draining = false
 
   function serve(incoming: IncomingMessage, outgoing: ServerResponse, next?: () => void, beforeBody?: () => void): void {
@@ -52,11 +54,20 @@ export function createNodeAdapter(service: HttpService): NodeAdapter {
       return
     }
     if (!pipeline.admits(incoming, outgoing)) return
-    const exchange = { request, outgoing, started: onRequest === undefined ? 0 : performance.now() }
-    service
-      .answer(request)
-      .then((response) => respond(exchange, response))
-      .catch((error: unknown) => giveUp(exchange, error))
+    turns.begin({ request, outgoing, started: onRequest === undefined ? 0 : performance.now() })
+  }
+
+  function work(exchange: Exchange): void {
+    // It never rejects.
+    void service.answer(exchange.request).then((response) => turns.end(exchange, response))
+  }
+
+  function send(exchange: Exchange, response: HttpResponse): void {
+    try {
+      respond(exchange, response)?.catch((error: unknown) => giveUp(exchange, error))
+    } catch (error) {
+      giveUp(exchange, error)
+    }
   }
 
   function respond(exchange: Exchange, response: HttpResponse): Promise<void> | undefined {

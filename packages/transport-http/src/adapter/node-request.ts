@@ -90,6 +90,8 @@ export class NodeRequest implements HttpRequest {
     if (expected > limitBytes) return Promise.reject(tooLarge(limitBytes))
     // Such a request has ended before it began, and may never say so (optimizeEmptyRequests).
     if (expected === 0 || (expected < 0 && incoming.headers['transfer-encoding'] === undefined)) return Promise.resolve(none)
+    // A connection that broke before anybody asked for the body says so no more.
+    if (incoming.destroyed) return Promise.reject(cutShort())
     this.beforeBody?.()
     this.beforeBody = undefined
     return new Promise((resolve, reject) => {
@@ -113,7 +115,7 @@ export class NodeRequest implements HttpRequest {
       if (expected < 0) incoming.on('end', () => done(Buffer.concat(chunks ?? [], size)))
       incoming.on('close', () => {
         // Every request closes; an error is made only for one that was cut, because making one costs more than answering.
-        if (!this.bodyTaken) reject(fail('REQUEST_CUT', 'the client went away before its request was complete'))
+        if (!this.bodyTaken) reject(cutShort())
       })
     })
   }
@@ -126,6 +128,10 @@ function originForm(url: string): string {
   if (scheme < 0) return '/'
   const slash = url.indexOf('/', scheme + 3)
   return slash < 0 ? '/' : url.slice(slash)
+}
+
+function cutShort(): Error {
+  return fail('REQUEST_CUT', 'the client went away before its request was complete')
 }
 
 function tooLarge(limitBytes: number): Error {
