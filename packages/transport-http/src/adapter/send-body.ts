@@ -74,7 +74,8 @@ async function sendFile(
     const started = performance.now()
     done += count
     if (!(await outlet.write(buffer.subarray(0, count), done === left))) {
-      pool.drop(buffer)
+      // The kernel may read it until the connection has closed.
+      outlet.whenGone(() => pool.give(buffer))
       return undefined
     }
     pool.give(buffer)

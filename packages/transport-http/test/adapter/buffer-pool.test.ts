@@ -18,14 +18,16 @@ describe('the buffer pool', () => {
     const buffer = await pool.take(64 * kib)
     pool.give(buffer)
     expect(await pool.take(64 * kib)).toBe(buffer)
-    expect(pool.bytes).toBe(64 * kib)
+    expect(pool.bytes).toBe(256 * kib)
   })
 
   test('gives a smaller one before it lets anybody wait, and then the next that comes free, in order of asking', async () => {
-    const pool = createBufferPool(256 * kib + 16 * kib)
+    const pool = createBufferPool(512 * kib)
     const large = await pool.take(256 * kib)
-    const small = await pool.take(256 * kib)
-    expect(small.length).toBe(16 * kib)
+    const small = await pool.take(16 * kib)
+    const sizes: number[] = []
+    for (let turn = 0; turn < 4; turn++) sizes.push((await pool.take(256 * kib)).length / kib)
+    expect(sizes).toEqual([128, 64, 32, 16])
     const order: string[] = []
     const waiting = ['first', 'second'].map(async (name) => {
       const buffer = await pool.take(256 * kib)
@@ -50,22 +52,36 @@ describe('the buffer pool', () => {
     expect((await late).length).toBe(256 * kib)
   })
 
-  test('gives the memory of a dropped buffer to the next who waits, but never the buffer', async () => {
-    const pool = createBufferPool(256 * kib)
-    const broken = await pool.take(256 * kib)
-    const next = pool.take(256 * kib)
-    pool.drop(broken)
-    expect(await next).not.toBe(broken)
-    expect(pool.bytes).toBe(256 * kib)
+  test('halves its memory for small buffers and puts it together again for large ones', async () => {
+    const pool = createBufferPool(512 * kib)
+    const small = await Promise.all(Array.from({ length: 32 }, () => pool.take(16 * kib)))
+    expect([pool.bytes, pool.takenBytes]).toEqual([512 * kib, 512 * kib])
+    // No two of them share a byte.
+    for (const [index, buffer] of small.entries()) buffer.fill(index)
+    expect(small.every((buffer, index) => buffer.every((byte) => byte === index))).toBe(true)
+    const below = seeded(5)
+    const [kept, ...rest] = small as [Buffer, ...Buffer[]]
+    while (rest.length > 0) pool.give(rest.splice(below(rest.length), 1)[0] as Buffer)
+    expect((await pool.take(256 * kib)).length).toBe(256 * kib)
+    expect((await pool.take(256 * kib)).length).toBe(128 * kib)
+    expect([kept.length, pool.bytes]).toEqual([16 * kib, 512 * kib])
   })
 
-  test('lets idle buffers of one size go for those of another, and keeps a quarter of its memory at most', async () => {
+  test('keeps all of its memory while somebody reads, and a quarter of it between downloads', async () => {
+    const pool = createBufferPool(1024 * kib)
+    const buffers = await Promise.all(Array.from({ length: 4 }, () => pool.take(256 * kib)))
+    for (const buffer of buffers.slice(1)) pool.give(buffer)
+    expect(pool.bytes).toBe(1024 * kib)
+    pool.give(buffers[0] as Buffer)
+    expect([pool.bytes, pool.takenBytes]).toEqual([256 * kib, 0])
+  })
+
+  test('takes no buffer twice, and none that is not its own', async () => {
     const pool = createBufferPool(256 * kib)
-    const small = await Promise.all(Array.from({ length: 16 }, () => pool.take(16 * kib)))
-    for (const buffer of small) pool.give(buffer)
-    expect(pool.bytes).toBeLessThanOrEqual(80 * kib)
-    expect((await pool.take(256 * kib)).length).toBe(256 * kib)
-    expect(pool.bytes).toBe(256 * kib)
+    const buffer = await pool.take(16 * kib)
+    pool.give(buffer)
+    expect(() => pool.give(buffer)).toThrow('expected a buffer that was taken')
+    expect(() => pool.give(Buffer.alloc(16 * kib))).toThrow('expected a buffer that was taken')
   })
 
   test('stays within its limit and loses nothing over 20,000 random turns', async () => {
@@ -83,8 +99,7 @@ describe('the buffer pool', () => {
         })
       } else if (held.length > 0) {
         const [buffer] = held.splice(below(held.length), 1) as [Buffer]
-        if (below(5) === 0) pool.drop(buffer)
-        else pool.give(buffer)
+        pool.give(buffer)
       }
       if (turn % 50 === 0) await new Promise((resolve) => setImmediate(resolve))
       expect(pool.bytes).toBeLessThanOrEqual(limit)
@@ -94,6 +109,6 @@ describe('the buffer pool', () => {
       for (const buffer of held.splice(0)) pool.give(buffer)
       await new Promise((resolve) => setImmediate(resolve))
     }
-    expect(pool.takenBytes).toBe(0)
+    expect([pool.takenBytes, pool.bytes]).toEqual([0, limit / 4])
   })
 })
