@@ -24,6 +24,9 @@ const entries: readonly Mutant[] = [
   plugin('json', 'replaces half a surrogate pair, as UTF-8 does', ({ put }) => ({
     put: (key, value, given) => put(key, typeof value === 'string' ? value.toWellFormed() : value, given),
   })),
+  plugin('json', 'composes letters', ({ put }) => ({
+    put: (key, value, given) => put(key, JSON.parse(JSON.stringify(value).normalize('NFC')) as Json, given),
+  })),
   plugin('json-text', 'writes times as people read them', ({ put }) => ({
     put: (key, value, given) => {
       const { at } = (value ?? {}) as { readonly at?: unknown }
@@ -138,6 +141,25 @@ const expiry: readonly Mutant[] = [
     ...right,
     make: ({ now }) => right.make({ now: () => new Date(now().getTime() - 1) }),
   })),
+  plugin('expires-exactly', 'keeps whole seconds', ({ put }) => ({
+    put: (key, value, { expires, ...given }) =>
+      put(key, value, expires === undefined ? given : { ...given, expires: new Date(Math.floor(expires.getTime() / 1_000) * 1_000) }),
+  })),
+  plugin('expires-exactly', 'keeps seconds in 32 bits', ({ put }) => ({
+    put: (key, value, { expires, ...given }) =>
+      put(key, value, expires === undefined ? given : { ...given, expires: new Date(expires.getTime() % (2 ** 32 * 1_000)) }),
+  })),
+  plugin('expiry-copied', 'keeps the expiry that it was given, and not a copy', ({ get, put }, { now }) => {
+    const ends = new Map<string, Date | undefined>()
+    return {
+      get: async (key, given) => ((ends.get(key)?.getTime() ?? Number.POSITIVE_INFINITY) <= now().getTime() ? undefined : get(key, given)),
+      put: async (key, value, given) => {
+        const version = await put(key, value, given)
+        ends.set(key, given.expires)
+        return version
+      },
+    }
+  }),
   plugin('expired-version', 'hides what has expired, but compares with it', ({ get, put, list }, { now }) => {
     const ends = new Map<string, number>()
     const isOver = (key: string): boolean => (ends.get(key) ?? Number.POSITIVE_INFINITY) <= now().getTime()

@@ -18,6 +18,8 @@ const awkward: readonly Json[] = [
   '\u0000\u001f',
   'é\u0301 \ud83d\ude00 \u2028',
   '\ud800',
+  // Composed it would be one letter.
+  { 'e\u0301': 'e\u0301' },
   [],
   [[], [null], {}],
   {},

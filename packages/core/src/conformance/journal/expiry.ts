@@ -19,6 +19,37 @@ export const journalExpiryRules: readonly JournalRule[] = [
     await missing(plugin, 'lease')
     deepStrictEqual(await listed(plugin.list('')), ['stays'], 'list: expected no expired key')
   }),
+  rule('expires-exactly', 'keeps an expiry to the millisecond, however far it is', async (_instance, { make }) => {
+    // Behind what 31 and 32 bits of seconds can say.
+    for (const at of ['2030-06-01T00:00:00.501Z', '2038-01-19T03:14:08.499Z', '2106-02-07T06:28:16.002Z', '2999-12-31T23:59:59.999Z']) {
+      const clock = manualClock()
+      const { plugin } = await make({ now: clock.now })
+      const expires = new Date(at)
+      await plugin.put('k', 1, { ifVersion: null, expires })
+      clock.set(new Date(expires.getTime() - 1))
+      await holds(plugin, 'k', 1)
+      clock.set(expires)
+      await missing(plugin, 'k')
+    }
+  }),
+  rule(
+    'expiry-copied',
+    'leaves the options of a call as they were, and heeds no change to them afterwards',
+    async (_instance, { make }) => {
+      const clock = manualClock()
+      const { plugin } = await make({ now: clock.now })
+      const expires = new Date(clock.now().getTime() + 1_000)
+      const given = { ifVersion: null, expires }
+      const put = plugin.put('k', 1, given)
+      deepStrictEqual(given, { ifVersion: null, expires: new Date(clock.now().getTime() + 1_000) })
+      await put
+      expires.setTime(0)
+      await holds(plugin, 'k', 1)
+      expires.setTime(clock.now().getTime() + 60_000)
+      clock.advance(1_000)
+      await missing(plugin, 'k')
+    },
+  ),
   rule('expired-version', 'takes an expired value for none: it can be put anew, and its version is gone', async (_instance, { make }) => {
     const clock = manualClock()
     const { plugin } = await make({ now: clock.now })
