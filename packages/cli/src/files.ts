@@ -80,10 +80,10 @@ export async function writeWhole<T>(
 /** The file that a path means. A device or a pipe in its place would go from the machine: renaming replaces whatever is there. */
 async function placeOf(path: string): Promise<string> {
   const found = await stat(path).catch(() => undefined)
-  if (found === undefined) return path
-  if (found.isFile()) return realpath(path)
-  const what = found.isDirectory() ? 'a folder' : 'a device, a pipe or a socket'
-  throw fail('FILE_NOT_WRITABLE', `${path} cannot be written: expected a file or nothing there, found ${what}`)
+  if (found?.isFile() === true) return realpath(path)
+  // A folder is refused when it comes to renaming.
+  if (found === undefined || found.isDirectory()) return path
+  throw fail('FILE_NOT_WRITABLE', `${path} cannot be written: expected a file or nothing there, found a device, a pipe or a socket`)
 }
 
 export function readError(error: unknown, path: string, what: string): unknown {

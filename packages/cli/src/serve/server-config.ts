@@ -40,9 +40,15 @@ export async function loadConfig(path: string): Promise<ServerConfig> {
   try {
     module = (await import(pathToFileURL(resolve(path)).href)) as typeof module
   } catch (error) {
-    throw fail('CONFIG_UNREADABLE', `${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
+    throw fail('CONFIG_UNREADABLE', `${path}: ${found(error)}`, { cause: error })
   }
   return parseConfig(module.default, path)
+}
+
+// A SyntaxError quotes the file, and a file of tokens may have been named in its place.
+function found(error: unknown): string {
+  if (error instanceof SyntaxError) return 'expected a module, found a syntax error; REFLASH_DEBUG=1 shows where'
+  return error instanceof Error ? error.message : String(error)
 }
 
 /** Holds that a default export is a configuration. @throws `CONFIG_UNREADABLE` */

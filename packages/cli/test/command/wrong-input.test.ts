@@ -45,6 +45,16 @@ beforeAll(async () => {
 
 const reference = (tag: string) => `oci:${at('rel')}:${tag}`
 
+describe('a file of tokens in the place of a configuration', () => {
+  it('is refused without a word of what is in it', async () => {
+    await writeFile(at('tokens'), 'lamp-1 s3cret\n')
+    const { stdout, stderr, exitCode } = await runReflash(['serve', '--config', at('tokens'), '--json'])
+    expect(exitCode).toBe(2)
+    expect(stderr).toContain('CONFIG_UNREADABLE')
+    expect(stdout + stderr).not.toContain('s3cret')
+  })
+})
+
 describe('a command line that is wrong', () => {
   it.each<[readonly string[], string, RegExp]>([
     [[], 'USAGE', /expected a command, found none/],
