@@ -34,6 +34,12 @@ const devices: readonly Mutant[] = [
   plugin('device-conflict', 'puts over any version', ({ device, putDevice }) => ({
     putDevice: async (put, o) => putDevice(put, { ...o, ifVersion: (await device(put.id))?.version ?? null }),
   })),
+  plugin('device-conflict', 'keeps the model that it saw first', ({ device, putDevice }) => ({
+    putDevice: async (put, o) => {
+      const model = (await device(put.id))?.model
+      return putDevice(model === undefined ? put : { ...put, model }, o)
+    },
+  })),
   plugin('labels-by-audit', 'takes labels from anybody', ({ putDevice }) => ({
     putDevice: (put, o) => putDevice(put, { audit: by, ...o }),
   })),
@@ -66,6 +72,15 @@ const deployments: readonly Mutant[] = [
   })),
   plugin('deployment-conflict', 'moves over any version', ({ changeDeployment, deployment }) => ({
     changeDeployment: async (id, next, o) => changeDeployment(id, next, { ...o, ifVersion: (await deployment(id))?.version ?? '' }),
+  })),
+  plugin('deployment-moved', 'keeps the time of a wave where a move names none', ({ changeDeployment, deployment }) => ({
+    changeDeployment: async (id, next, o) => {
+      const waveAt = next.waveAt ?? (await deployment(id))?.waveAt
+      return changeDeployment(id, waveAt === undefined ? next : { ...next, waveAt }, o)
+    },
+  })),
+  plugin('deployment-moved', 'forgets what was forgiven', ({ changeDeployment }) => ({
+    changeDeployment: (id, next, o) => changeDeployment(id, { ...next, forgiven: 0 }, o),
   })),
   plugin('deployment-unknown', 'takes a deployment that is not there for one that was changed', ({ changeDeployment, deployment }) => ({
     changeDeployment: async (id, next, o) => {
@@ -102,6 +117,8 @@ const deployments: readonly Mutant[] = [
   plugin('releases', 'names a release anew with each deployment', ({ createDeployment }) => ({
     createDeployment: async (intent, o) => ({ ...(await createDeployment(intent, o)), release: intent.release }),
   })),
+  plugin('releases', 'begins each page with the first release', ({ releases }) => ({ releases: ({ limit }, o) => releases({ limit }, o) })),
+  plugin('audit', 'tells everything of everybody', ({ audit }) => ({ audit: ({ limit }, o) => audit({ limit }, o) })),
   plugin('audit', 'forgets who it was', ({ audit }) => ({
     audit: async (...args) => (await audit(...args)).map((entry) => ({ ...entry, by: 'somebody' })),
   })),
@@ -122,6 +139,12 @@ const claims: readonly Mutant[] = [
     claim: async (...args) => {
       const answer = await claim(...args)
       return answer.is === 'standing' ? { ...answer, is: 'taken' } : answer
+    },
+  })),
+  plugin('claim', 'tells when it was asked last', ({ claim }) => ({
+    claim: async (asked, o) => {
+      const answer = await claim(asked, o)
+      return answer.is === 'standing' ? { ...answer, update: { ...answer.update, at: asked.at } } : answer
     },
   })),
   plugin('claim-full', 'finds one more place in a full wave', (right) => ({
@@ -145,6 +168,9 @@ const claims: readonly Mutant[] = [
       return true
     },
   })),
+  plugin('settle', 'forgets when it ended', ({ settle, update }) => ({
+    settle: async (end, o) => settle({ ...end, at: (await update(end.deployment, end.device))?.at ?? end.at }, o),
+  })),
   plugin('withdrawn', 'takes an offer that was taken back for an end', ({ claim, update }) => ({
     claim: async (asked, o) => {
       const row = await update(asked.deployment, asked.device)
@@ -158,6 +184,12 @@ const claims: readonly Mutant[] = [
     claim: async (claim, o) => {
       const answer = await right.claim(claim, o)
       return answer.is === 'failing' ? bent(right, { forgiven: 1000 }, claim) : answer
+    },
+  })),
+  plugin('settle-attempt', 'shows each update as its first attempt', ({ update }) => ({
+    update: async (...args) => {
+      const found = await update(...args)
+      return found && { ...found, attempt: 1 }
     },
   })),
   plugin('skipped', 'offers to a device what it was skipped for', ({ claim }) => ({

@@ -4,6 +4,9 @@ import type { FleetDevice } from '../../plugin/fleet-store.ts'
 import type { FleetStoreRule } from '../fleet-store-suite.ts'
 import { at, audit, claim, conflicts, move, opened, rule, settle, tallies } from './fleet-rule.ts'
 
+/** Than the time of everything else. */
+const later = '2030-01-02T03:04:05.678Z'
+
 type Three = readonly [FleetDevice, FleetDevice, FleetDevice]
 
 /** Places in a wave, and what becomes of them. */
@@ -13,7 +16,7 @@ export const fleetClaimRules: readonly FleetStoreRule[] = [
     strictEqual(await plugin.update('roll', device.id), undefined)
     const update = { deployment: 'roll', device: device.id, wave: 1, state: 'offered', attempt: 1, attested: false, at, because: [] }
     deepStrictEqual(await claim(plugin, device), { is: 'taken', update })
-    deepStrictEqual(await claim(plugin, device), { is: 'standing', update })
+    deepStrictEqual(await claim(plugin, device, 'offered', later), { is: 'standing', update })
     deepStrictEqual(await plugin.update('roll', device.id), update)
     deepStrictEqual(await tallies(plugin), { ...noCounters, offered: 1 })
   }),
@@ -53,12 +56,13 @@ export const fleetClaimRules: readonly FleetStoreRule[] = [
       strictEqual(await settle(plugin, device, state), false, 'expected nothing to end before it was offered')
       await claim(plugin, device)
       const because = [{ code: 'WHY', message: 'so it ended' }]
-      const end = { deployment: 'roll', device: device.id, attempt: 1, state, attested: index === 0, at, because }
+      const end = { deployment: 'roll', device: device.id, attempt: 1, state, attested: index === 0, at: later, because }
       strictEqual(await plugin.settle(end), true)
       strictEqual(await plugin.settle(end), false, 'expected a second end to change nothing')
       strictEqual(await settle(plugin, device, 'failed'), false, 'expected another end to change nothing')
-      const update = { deployment: 'roll', device: device.id, wave: 1, state, attempt: 1, attested: index === 0, at, because }
+      const update = { deployment: 'roll', device: device.id, wave: 1, state, attempt: 1, attested: index === 0, at: later, because }
       deepStrictEqual(await claim(plugin, device), { is: 'ended', update })
+      deepStrictEqual(await plugin.update('roll', device.id), update)
     }
     deepStrictEqual(await tallies(plugin), { ...noCounters, confirmed: 1, failed: 1, unobserved: 1 })
   }),
@@ -76,6 +80,7 @@ export const fleetClaimRules: readonly FleetStoreRule[] = [
     await claim(plugin, device)
     await settle(plugin, device, 'withdrawn', 1)
     await claim(plugin, device)
+    strictEqual((await plugin.update('roll', device.id))?.attempt, 2)
     strictEqual(await settle(plugin, device, 'failed', 1), false)
     strictEqual(await settle(plugin, device, 'failed', 3), false)
     deepStrictEqual(await tallies(plugin), { ...noCounters, offered: 1 })

@@ -1,5 +1,6 @@
 import { deepStrictEqual, notStrictEqual, strictEqual } from 'node:assert/strict'
 import { noCounters } from '../../plugin/fleet-rules.ts'
+import type { DeploymentProgress } from '../../plugin/fleet-store.ts'
 import { notStarted, progressOf } from '../../rollout/deployment.ts'
 import type { FleetStoreRule } from '../fleet-store-suite.ts'
 import { refused } from '../refusal.ts'
@@ -43,6 +44,24 @@ export const fleetDeploymentRules: readonly FleetStoreRule[] = [
       ['pause', 'create'],
     )
   }),
+  rule(
+    'deployment-moved',
+    'gives a deployment back as it was moved, in every member, and without those that a move leaves away',
+    async ({ plugin }) => {
+      const made = await plugin.createDeployment(intent('one'), { audit: audit('create', 'one') })
+      const moves: readonly DeploymentProgress[] = [
+        { state: 'running', wave: 1, size: 7, bound: 0, waveAt: '2030-03-01T12:00:00.123Z', forgiven: 0, because: [] },
+        { state: 'paused', wave: 2, size: 70, bound: 2 ** 32 - 1, waveAt: at, forgiven: 3, because: [{ code: 'WHY', message: 'é\n' }] },
+        { state: 'running', wave: 2, size: 70, bound: 5, forgiven: 4, because: [] },
+      ]
+      let { version } = made
+      for (const progress of moves) {
+        version = await plugin.changeDeployment('one', progress, { ifVersion: version, audit: audit('move', 'one') })
+        const { waveAt: _, ...rest } = made
+        deepStrictEqual(await plugin.deployment('one'), { ...rest, ...progress, version })
+      }
+    },
+  ),
   rule('deployment-unknown', 'knows no deployment that was never made', async ({ plugin }) => {
     const unknown = { fault: 'invalid', code: 'UNKNOWN_DEPLOYMENT' } as const
     await refused('a move of none', unknown, () => plugin.changeDeployment('none', notStarted, { ifVersion: '1', audit: audit() }))
@@ -110,6 +129,10 @@ export const fleetDeploymentRules: readonly FleetStoreRule[] = [
       (await plugin.releases({ limit: 10 })).map(({ id }) => id),
       ['a', 'registry.test/lamp:1.1.0'],
     )
+    deepStrictEqual(
+      (await plugin.releases({ after: 'a', limit: 1 })).map(({ id }) => id),
+      ['registry.test/lamp:1.1.0'],
+    )
   }),
   rule('audit', 'tells who did what, the newest first', async ({ plugin }) => {
     const entry = { ...audit('create', 'one'), by: 'ann', because: [{ code: 'WHY', message: 'because' }] }
@@ -120,7 +143,7 @@ export const fleetDeploymentRules: readonly FleetStoreRule[] = [
       (await plugin.audit({ limit: 10 })).map(({ action, subject }) => `${action} ${subject}`),
       ['move one', 'create two', 'create one'],
     )
-    deepStrictEqual((await plugin.audit({ subject: 'one', limit: 10 })).at(-1), entry)
+    deepStrictEqual(await plugin.audit({ subject: 'one', limit: 10 }), [audit('move', 'one'), entry])
     strictEqual((await plugin.audit({ limit: 1 })).length, 1)
   }),
 ]

@@ -20,11 +20,13 @@ export const fleetDeviceRules: readonly FleetStoreRule[] = [
     const device = await enrol(plugin, 'd1')
     const { version, ...put } = device
     await conflicts('put of a known device as new', () => plugin.putDevice(put, { ifVersion: null }))
-    const next = await plugin.putDevice({ ...put, installed: '1.0.0' }, { ifVersion: version })
+    const next = await plugin.putDevice({ ...put, installed: '1.0.0', model: 'lamp' }, { ifVersion: version })
     notStrictEqual(next, version)
     await conflicts('put over an old version', () => plugin.putDevice({ ...put, installed: '2.0.0' }, { ifVersion: version }))
     await conflicts('put of a device that is not there', () => plugin.putDevice({ ...put, id: 'd2' }, { ifVersion: version }))
-    deepStrictEqual(await plugin.device('d1'), { ...device, installed: '1.0.0', version: next })
+    deepStrictEqual(await plugin.device('d1'), { ...device, installed: '1.0.0', model: 'lamp', version: next })
+    const last = await plugin.putDevice({ ...put, installed: '1.1.0', model: 'pump' }, { ifVersion: next })
+    deepStrictEqual(await plugin.device('d1'), { ...device, installed: '1.1.0', model: 'pump', version: last })
     strictEqual(await plugin.device('d2'), undefined)
   }),
   rule('labels-by-audit', 'changes labels only where somebody answers for it', async ({ plugin }) => {

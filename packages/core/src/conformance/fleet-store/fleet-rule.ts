@@ -72,8 +72,8 @@ export async function opened(plugin: FleetStore, size: number, devices: number, 
   return enrolled
 }
 
-export function claim(plugin: FleetStore, device: FleetDevice, as: 'offered' | 'skipped' = 'offered'): Promise<Claimed> {
-  return plugin.claim({ deployment: 'roll', device: device.id, deviceVersion: device.version, as, at })
+export function claim(plugin: FleetStore, device: FleetDevice, as: 'offered' | 'skipped' = 'offered', when: string = at): Promise<Claimed> {
+  return plugin.claim({ deployment: 'roll', device: device.id, deviceVersion: device.version, as, at: when })
 }
 
 export function settle(
