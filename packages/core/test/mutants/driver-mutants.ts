@@ -132,6 +132,12 @@ export const drivingMutants = (mutant: Make): readonly Mutant[] => [
       return observed.by === 'check-in' ? { ...observed, installed: { ...observed.installed, state: 'confirmed' } } : observed
     },
   })),
+  mutant('confirm-pending', 'says at each look that what runs was kept', ({ probe }) => ({
+    probe: async (...args) => {
+      const state = await probe(...args)
+      return state.installed === undefined ? state : { ...state, installed: { ...state.installed, state: 'confirmed' as const } }
+    },
+  })),
   mutant('confirm-fallback', 'waits on when the device went back', ({ confirm }) => ({
     confirm: async (plan, ...rest) => {
       const observed = await confirm(plan, ...rest)
@@ -168,6 +174,9 @@ export const drivingMutants = (mutant: Make): readonly Mutant[] => [
     'takes an empty chunk for the end',
     delivering(({ open }) => ({ open: (range) => upToEmpty(open(range)) })),
   ),
+  mutant('progress', 'tells of none', ({ deliver }) => ({
+    deliver: (plan, image, port, { signal, now }) => deliver(plan, image, port, { signal, now }),
+  })),
   mutant('progress', 'counts every byte twice', ({ deliver }) => ({
     deliver: (plan, image, port, context) =>
       deliver(plan, image, port, { ...context, progress: (done, total) => context.progress?.(done * 2, total) }),

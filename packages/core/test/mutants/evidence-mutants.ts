@@ -36,6 +36,11 @@ const appraisals: readonly Mutant[] = [
   plugin('media-types', 'names no type that it reads', () => ({ mediaTypes: Object.freeze([]) })),
   plugin(
     'good',
+    'takes every device for one in recovery',
+    saying((result) => ({ ...result, recovery: true })),
+  ),
+  plugin(
+    'good',
     'says when it was asked by a clock of its own',
     saying((result) => ({ ...result, appraisedAt: new Date(0) })),
   ),

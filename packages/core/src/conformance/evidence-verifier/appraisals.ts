@@ -18,7 +18,8 @@ export const evidenceAppraisalRules: readonly EvidenceRule[] = [
   rule('good', 'affirms good evidence for each purpose, and echoes what was asked', async ({ plugin, issue }) => {
     for (const purpose of ['enrol', 'admit', 'confirm'] as Purpose[]) {
       const challenge = challengeOf({ purpose })
-      await affirms(`good evidence to ${purpose}`, plugin, await issue(challenge), appraisalOf(challenge))
+      const { recovery } = await affirms(`good evidence to ${purpose}`, plugin, await issue(challenge), appraisalOf(challenge))
+      ok(recovery !== true, `good evidence to ${purpose}: expected a device that does not run in recovery`)
     }
   }),
   rule('measurements', 'tells what the device measured, in digests that can be compared', async ({ plugin, issue }) => {

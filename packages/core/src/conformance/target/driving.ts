@@ -78,12 +78,17 @@ export function drivingRules(kind: PortKind): readonly TargetRule[] {
     rule(
       'confirm-pending',
       'does not see as confirmed what the device has not kept yet',
-      async (stand) => {
+      async (stand, _instance, { stand: another }) => {
         await updateWhole('an update', stand)
         const observed = await stand.confirm()
         ok(!isConfirmed(observed, stand.image), `expected that the image waits for its self-test, found ${JSON.stringify(observed)}`)
         await keep(stand)
         ok(isConfirmed(await stand.confirm(), stand.image), 'expected that the image is confirmed once it was kept')
+        // Another device: some keep an image by the looks that are taken at it.
+        const other = await another()
+        await updateWhole('an update of another device', other)
+        const { installed } = await other.probe()
+        ok(installed?.state !== 'confirmed', 'installed.state: expected an image that was not kept yet, found one that was')
       },
       canGoBack,
     ),
@@ -133,6 +138,7 @@ export function drivingRules(kind: PortKind): readonly TargetRule[] {
     rule('progress', 'tells of progress that never goes back nor beyond the whole', async (stand) => {
       const told: (readonly [number, number])[] = []
       await stand.deliver({ progress: (done, total) => void told.push([done, total]) })
+      ok(told.length > 0, 'expected progress, for whoever waits at a slow line, found none')
       const back = told.filter(([done], index) => done < (told[index - 1]?.[0] ?? 0))
       // A read-back is a second pass over the same bytes.
       ok(back.length <= 1, `expected progress that goes back once at most, found ${back.length} times`)
