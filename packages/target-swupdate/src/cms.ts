@@ -160,7 +160,9 @@ function certificatesOf(rest: readonly AsnType[]): readonly X509Certificate[] {
   if (found.length > certificateLimit) throw invalid(`expected at most ${certificateLimit} certificates, found ${found.length}`)
   return found.map((each) => {
     try {
-      return new X509Certificate(derOf(each))
+      const certificate = new X509Certificate(derOf(each))
+      decoded.set(certificate, each)
+      return certificate
     } catch {
       throw invalid('expected X.509 certificates, found something else')
     }
@@ -207,25 +209,18 @@ function attributesOf(block: AsnType): SignerInfo['attributes'] {
   return { der, contentType: oid(found.get(contentTypeAttribute)), messageDigest: contentOf(digest) }
 }
 
-/** By what a signer names its certificate. */
-interface CertificateNames {
+/** Those of a signature are decoded with it, and those that are trusted once. */
+const decoded = new WeakMap<X509Certificate, AsnType>()
+
+/** Issuer (DER), serial number and subject key identifier of a certificate: by these a signer names its own. RFC 5280, 4.1. */
+function namesOf(certificate: X509Certificate): {
   readonly issuer: Uint8Array
   readonly serial: string
   readonly keyId: string | undefined
-}
-
-/** Those that are trusted are asked for with every signature, and read once. */
-const namesRead = new WeakMap<X509Certificate, CertificateNames>()
-
-function namesOf(certificate: X509Certificate): CertificateNames {
-  const names = namesRead.get(certificate) ?? readCertificate(certificate.raw)
-  namesRead.set(certificate, names)
-  return names
-}
-
-/** Issuer (DER), serial number and subject key identifier of a certificate. RFC 5280, 4.1. */
-function readCertificate(raw: Uint8Array): CertificateNames {
-  const fields = items(items(decode(raw), 'Certificate')[0], 'TBSCertificate')
+} {
+  const block = decoded.get(certificate) ?? decode(certificate.raw)
+  decoded.set(certificate, block)
+  const fields = items(items(block, 'Certificate')[0], 'TBSCertificate')
   const start = fields[0] !== undefined && isTagged(fields[0], 0) ? 1 : 0
   const [serial, issuer] = [fields[start], fields[start + 2]]
   if (serial === undefined || issuer === undefined) throw invalid('expected a certificate, found a part of one')
