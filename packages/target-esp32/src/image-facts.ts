@@ -52,7 +52,7 @@ export function parseFacts(json: Json): Esp32Facts {
   const signature = fields.optionalOneOf('signature', ['v1', 'v2'])
   const facts: Esp32Facts = {
     chip: fields.oneOf('chip', chipNames),
-    sizeBytes: fields.integer('sizeBytes'),
+    sizeBytes: fields.integer('sizeBytes', 0xffff_ffff),
     crc32: fields.integer('crc32', 0xffff_ffff),
     ...(md5 === undefined ? {} : { md5 }),
     projectName: fields.text('projectName'),

@@ -138,6 +138,9 @@ describe('a plan', () => {
     for (const facts of wrong) expect(() => target.plan({ id: 'd1' }, { ...info, facts }, descriptor)).toThrow(refused)
     const other: ImageInfo = { ...info, facts: { ...(info.facts as object), sizeBytes: 4096 } }
     expect(() => target.plan({ id: 'd1' }, other, descriptor)).toThrow(refused)
+    // Beyond what a stored plan can say: it could not be read back when the update is taken up again.
+    const beyond: ImageInfo = { ...info, facts: { ...(info.facts as object), sizeBytes: 2 ** 32 } }
+    expect(() => target.plan({ id: 'd1' }, beyond, { ...descriptor, size: 2 ** 32 })).toThrow(refused)
   })
 
   it('checks the eFuse block revision', async () => {
