@@ -69,6 +69,7 @@ export {
 } from './plugin/fleet-rules.ts'
 export type {
   AuditEntry,
+  Awaited,
   Claim,
   Claimed,
   Cohort,
@@ -83,6 +84,7 @@ export type {
   FleetUpdate,
   Lease,
   Page,
+  Reach,
   Selector,
   Settlement,
   UpdateState,

@@ -1,10 +1,13 @@
-import type { AuditEntry, FleetUpdate, Selector } from '@reflash/core'
-import type { Expression, ExpressionBuilder, Kysely, Selectable, SqlBool, Transaction } from 'kysely'
+import type { AuditEntry, Awaited, Deployment, FleetUpdate, Reach, Selector } from '@reflash/core'
+import { type Expression, type ExpressionBuilder, type Kysely, type Selectable, type SqlBool, sql, type Transaction } from 'kysely'
 import { auditRow, updateOf } from './fleet-rows.ts'
 import type { Tables } from './tables.ts'
 
 /** The database, or one transaction of it. */
 export type Db = Kysely<Tables> | Transaction<Tables>
+
+/** Buckets of devices go from 0 to one below this. */
+const bucketCount = 2 ** 32
 
 type UpdateRow = Selectable<Tables['device_update']>
 
@@ -70,6 +73,36 @@ export async function claimants(db: Db, deployment: string, devices: readonly st
   return new Map(
     rows.map(({ id, version, ...update }) => [id, { version: String(version), update: isJoined(update) ? updateOf(update) : undefined }]),
   )
+}
+
+/** Counts what the devices of a deployment within a reach, and its updates, have to do with each other. */
+export async function awaitedOf(db: Db, { id, selector }: Pick<Deployment, 'id' | 'selector'>, reach: Reach): Promise<Awaited> {
+  const rows = await within(db, selector, reach)
+    .leftJoin('device_update', (join) => join.onRef('device_update.device', '=', 'device.id').on('device_update.deployment', '=', id))
+    .where((eb) => eb.or([eb('device_update.state', 'is', null), eb('device_update.state', '=', 'withdrawn')]))
+    .select(['device_update.state', (eb) => eb.fn.countAll<number>().as('n')])
+    .groupBy('device_update.state')
+    .execute()
+  const counted = (wanted: string | null): number => Number(rows.find(({ state }) => state === wanted)?.n ?? 0)
+  // By what they are, not as a difference: whoever takes a place between the two looks is not among them.
+  const { n } = await db
+    .selectFrom('device_update')
+    .select((eb) => eb.fn.countAll<number>().as('n'))
+    .where('deployment', '=', id)
+    .where((eb) =>
+      eb.not(eb.exists(within(db, selector, reach).select('device.id').whereRef('device.id', '=', sql.ref('device_update.device')))),
+    )
+    .executeTakeFirstOrThrow()
+  return { fresh: counted(null), withdrawn: counted('withdrawn'), outside: Number(n) }
+}
+
+function within(db: Db, selector: Selector, { start, bound }: Reach) {
+  const end = start + bound
+  return matching(db, selector).where((eb) => {
+    // Once round the index: what reaches beyond its end goes on from its beginning. No bucket is below 0.
+    const [from, to] = [eb('device.bucket', '>=', start), eb('device.bucket', '<=', end % bucketCount)]
+    return bound < 0 ? eb('device.bucket', '<', 0) : end < bucketCount ? eb.and([from, to]) : eb.or([from, to])
+  })
 }
 
 export interface Claimant {

@@ -12,7 +12,7 @@ import {
 } from '@reflash/core'
 import type { Transaction } from 'kysely'
 import { connect, type SqlConnection } from './connect.ts'
-import { type Db, deploymentRow, deploymentRows, labelledDevice, labelsOf, matching, recorded } from './fleet-queries.ts'
+import { awaitedOf, type Db, deploymentRow, deploymentRows, labelledDevice, labelsOf, matching, recorded } from './fleet-queries.ts'
 import { conflict, full, unknown } from './fleet-refusals.ts'
 import { auditOf, deploymentOf, deviceOf, intentRow, progressRow, releaseOf, updateOf } from './fleet-rows.ts'
 import { placesOf } from './places.ts'
@@ -118,6 +118,12 @@ export function sqlFleet(options: SqlOptions): FleetStore {
         const last = await nth.executeTakeFirst()
         // Devices that left between the two looks: the size is what keeps a wave small.
         return { members: high + low, size, bound: last === undefined ? 2 ** 32 - 1 : positionOf(last.bucket, start) }
+      }),
+    awaited: (id, reach, o) =>
+      read(o?.signal, async (db) => {
+        const row = await deploymentRow(db, id).executeTakeFirst()
+        if (row === undefined) throw unknown(id)
+        return awaitedOf(db, deploymentOf(row), reach)
       }),
     createDeployment: (intent, { audit, signal }) =>
       write(signal, async (trx) => {

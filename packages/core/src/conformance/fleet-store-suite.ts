@@ -30,6 +30,7 @@ export const fleetStoreRules: Suite<FleetStoreInstance> = Object.freeze({
         'putDevice',
         'devices',
         'cohort',
+        'awaited',
         'createDeployment',
         'deployment',
         'deployments',

@@ -128,6 +128,23 @@ export interface Cohort {
   readonly bound: number
 }
 
+/** The positions that a wave covers: from 0 to `bound`, counted from the bucket `start` (see `positionOf`). */
+export interface Reach {
+  readonly start: number
+  /** -1: none. */
+  readonly bound: number
+}
+
+/** How the devices that a deployment selects now, within a reach, and its updates belong together. */
+export interface Awaited {
+  /** Devices that have no place yet. */
+  readonly fresh: number
+  /** Devices whose offer was taken back, and may be made again. */
+  readonly withdrawn: number
+  /** Updates whose devices are not among these: they were given other labels since. */
+  readonly outside: number
+}
+
 /** What came of asking for a place in a deployment. */
 export type Claimed =
   | { readonly is: 'taken' | 'standing'; readonly update: FleetUpdate }
@@ -184,6 +201,9 @@ export interface FleetStore extends Plugin<'fleet-store'> {
   devices(query: Page & { readonly selector?: Selector }, options?: CallOptions): Promise<readonly FleetDevice[]>
   /** Counts matching devices, and how far a percent of them reaches from position 0 of `start`. */
   cohort(selector: Selector, start: number, percent: number, options?: CallOptions): Promise<Cohort>
+
+  /** Counts who may still come to a deployment within a reach, and who has a place and is not selected any more. @throws `UNKNOWN_DEPLOYMENT` */
+  awaited(deployment: string, reach: Reach, options?: CallOptions): Promise<Awaited>
 
   /** Stores a new deployment, and its release where that is new. @throws `FLEET_CONFLICT` where its id is taken, `FLEET_FULL` */
   createDeployment(intent: DeploymentIntent, options: CallOptions & { readonly audit: AuditEntry }): Promise<Deployment>

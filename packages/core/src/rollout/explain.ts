@@ -1,9 +1,10 @@
 import type { Reason } from '../errors.ts'
 import type { OpenUpdate } from '../journey/device-record.ts'
 import { placesTaken, tooManyFail } from '../plugin/fleet-rules.ts'
-import type { Deployment, FleetDevice, FleetUpdate } from '../plugin/fleet-store.ts'
+import type { Awaited, Deployment, FleetDevice, FleetUpdate } from '../plugin/fleet-store.ts'
 import { decide } from './decide.ts'
-import { failureReason } from './health.ts'
+import { failureReason, leftPlaces } from './health.ts'
+import { reconcile } from './reconcile.ts'
 
 /** Why a device is offered something at its next check-in, or nothing. */
 export interface Explanation {
@@ -43,4 +44,24 @@ export function explain(
 
 function underWay({ seq, version, stage, since }: OpenUpdate): Reason {
   return { code: 'UNDER_WAY', message: `offer ${seq} of ${version} has passed "${stage}" since ${since}` }
+}
+
+/** Why a running deployment stays as it is, and who is missing; empty where it is about to move. Pure. */
+export function waitsFor(deployment: Deployment, awaited: Awaited, now: Date): readonly Reason[] {
+  const { id, counters } = deployment
+  const left = leftPlaces(deployment, awaited)
+  const step = reconcile(deployment, now, left)
+  if (step.do !== 'hold') return []
+  const missing = (count: number, code: string, message: string): readonly Reason[] => (count === 0 ? [] : [{ code, message }])
+  return [
+    ...step.because,
+    ...missing(counters.offered, 'UNDER_WAY', `${counters.offered} devices have an offer and have not ended it`),
+    ...missing(
+      awaited.fresh,
+      'NOT_COME',
+      `${awaited.fresh} devices of the wave have no place: they have not checked in since it began, the release does not fit them, or a younger deployment than ${id} governs them`,
+    ),
+    ...missing(awaited.withdrawn, 'TAKEN_BACK', `${awaited.withdrawn} devices had their offer taken back, and have not come for another`),
+    ...missing(left, 'LEFT', `${left} places were left by devices that the selector does not match any more`),
+  ]
 }

@@ -8,19 +8,23 @@ export type Step =
   | { readonly do: 'start'; readonly percent: number; readonly because: readonly Reason[] }
   | { readonly do: 'hold' | 'pause' | 'stop'; readonly because: readonly Reason[] }
 
-/** Decides, from a deployment and its counters alone, what to start, hold, pause or stop, and why. Pure. */
-export function reconcile(deployment: Deployment, now: Date): Step {
+/**
+ * Decides, from a deployment and its counters alone, what to start, hold, pause or stop, and why. `left` places (see `leftPlaces`) are waited for by
+ * nobody; none where that was not counted. Pure.
+ */
+export function reconcile(deployment: Deployment, now: Date, left = 0): Step {
   const { state, wave, waves, size, counters, waveAt, waveMs } = deployment
   if (state !== 'running') return hold(`DEPLOYMENT_${state.toUpperCase()}`, `the deployment is ${state}`)
-  const health = healthOf(deployment)
+  const health = healthOf(deployment, left)
   // Failures first: a wave that fails must not be followed by a greater one, however many succeeded.
   if (health.fails) return { do: 'pause', because: [failureReason(deployment)] }
   const next = waves[wave]
   if (wave === 0) return start(next as number, 'FIRST_WAVE', `the first wave takes ${next} %`)
   if (next === undefined) {
-    const ended = placesTaken(counters) >= size && counters.offered === 0 && counters.withdrawn === 0
-    if (ended) return { do: 'stop', because: [{ code: 'ALL_ENDED', message: `all ${size} devices have ended` }] }
-    return hold('WAVE_OPEN', `${placesTaken(counters) - counters.offered} of ${size} devices have ended`)
+    const ended = placesTaken(counters) - counters.offered - counters.withdrawn
+    if (ended + left < size) return hold('WAVE_OPEN', `${ended} of ${size - left} devices have ended`)
+    const gone = left === 0 ? '' : `; ${left} places were left by devices that are not selected any more`
+    return { do: 'stop', because: [{ code: 'ALL_ENDED', message: `all ${size - left} devices have ended${gone}` }] }
   }
   if (!health.succeeds) return hold('WAVE_OPEN', `${counters.confirmed} of ${health.needed} needed devices are confirmed`)
   const openMs = now.getTime() - Date.parse(waveAt as string)

@@ -4,7 +4,7 @@ import type { Composition } from '../composition.ts'
 import type { Digest } from '../content/digest.ts'
 import { formatReference } from '../content/reference.ts'
 import { fail } from '../core-errors.ts'
-import { isOtaError } from '../errors.ts'
+import { isOtaError, type Reason } from '../errors.ts'
 import { loadRecord } from '../journey/record-store.ts'
 import { checkPrincipal } from '../journey/reported-state.ts'
 import { openDeploymentLimit } from '../plugin/fleet-rules.ts'
@@ -21,9 +21,9 @@ import type {
 import type { CallOptions } from '../plugin/plugin.ts'
 import { eligibleTags, parseVersion } from '../policy/version.ts'
 import { quoted } from '../update/quoted.ts'
-import { bucketOf } from './cohort.ts'
+import { bucketOf, startOf } from './cohort.ts'
 import { abortedFor, deploymentIntent, type NewDeployment, paused, readLabels, readSelector, resumed } from './deployment.ts'
-import { type Explanation, explain } from './explain.ts'
+import { type Explanation, explain, waitsFor } from './explain.ts'
 import { createTicker, type Ticker, type TickerOptions } from './ticker.ts'
 
 /** Who asks, for the audit record. */
@@ -40,6 +40,8 @@ export interface Rollout {
   create(asked: NewDeployment, options: Asked): Promise<Deployment>
   /** @throws `UNKNOWN_DEPLOYMENT` */
   show(id: string, options?: CallOptions): Promise<Deployment>
+  /** What a running deployment waits for, with the devices that may still come counted now; empty where the next tick moves it. @throws `UNKNOWN_DEPLOYMENT` */
+  waits(id: string, options?: CallOptions): Promise<readonly Reason[]>
   /** The youngest first, those that have ended included. */
   list(options?: CallOptions): Promise<readonly Deployment[]>
   /** What is not downloading yet is held back until `resume`. @throws `UNKNOWN_DEPLOYMENT`, `DEPLOYMENT_STATE` */
@@ -125,6 +127,11 @@ export function createRollout(composition: Composition): Rollout {
       return store.createDeployment(intent, { audit: audit('create', intent.id, by), ...o })
     },
     show,
+    async waits(id, o = {}) {
+      const deployment = await show(id, o)
+      if (deployment.state !== 'running' || deployment.wave === 0) return []
+      return waitsFor(deployment, await store.awaited(id, { start: startOf(id), bound: deployment.bound }, o), clock())
+    },
     list: (o = {}) => store.deployments({ limit: openDeploymentLimit }, o),
     pause: (id, o) => move(id, 'pause', (deployment) => paused(deployment, asked('paused', o)), o),
     resume: (id, o) => move(id, 'resume', (deployment) => resumed(deployment, asked('resumed', o)), o),

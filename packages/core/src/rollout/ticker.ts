@@ -4,10 +4,11 @@ import { fail } from '../core-errors.ts'
 import { isOtaError, type Reason } from '../errors.ts'
 import { type DeviceRecord, emptyRecord } from '../journey/device-record.ts'
 import { loadRecord } from '../journey/record-store.ts'
-import { longestLeaseMs, openDeploymentLimit } from '../plugin/fleet-rules.ts'
+import { longestLeaseMs, openDeploymentLimit, placesTaken } from '../plugin/fleet-rules.ts'
 import type { AuditEntry, Deployment, DeploymentProgress, FleetStore, Lease } from '../plugin/fleet-store.ts'
 import { startOf } from './cohort.ts'
 import { progressOf } from './deployment.ts'
+import { leftPlaces } from './health.ts'
 import { reconcile } from './reconcile.ts'
 import { settlementsOf } from './settlement.ts'
 import { redatedWave, startedWave } from './wave.ts'
@@ -34,11 +35,15 @@ export interface TickerOptions {
   readonly everyMs?: number
   /** Milliseconds until another takes over from a process that died; 10000 where absent. */
   readonly leaseMs?: number
+  /** Milliseconds between two counts of the devices that may still come to an open wave; 60000 where absent. */
+  readonly countMs?: number
 }
 
 export const leaseName = 'rollout'
 /** Updates looked up per tick and deployment: ends that were journaled by a process that died before it could count them. */
 const lookedUp = 200
+/** Counting who may still come reads every device of a wave: it takes one part in so many of the time at most. */
+const countShare = 100
 /** An offer this young is nobody's loss yet. */
 const lossMs = 10_000
 
@@ -46,12 +51,14 @@ const lossMs = 10_000
 export function createTicker(
   fleet: FleetStore,
   { journal, clock, events }: Pick<Composition, 'journal' | 'clock' | 'events'>,
-  { holder, everyMs = 1_000, leaseMs = 10_000 }: TickerOptions,
+  { holder, everyMs = 1_000, leaseMs = 10_000, countMs = 60_000 }: TickerOptions,
 ): Ticker {
-  for (const [name, value] of Object.entries({ everyMs, leaseMs })) {
+  for (const [name, value] of Object.entries({ everyMs, leaseMs, countMs })) {
     if (!Number.isInteger(value) || value < 1 || value > longestLeaseMs)
       throw fail('INVALID_OPTIONS', `${name}: expected milliseconds from 1 to ${longestLeaseMs}, found ${String(value)}`)
   }
+  /** When the devices that may still come were counted last, and when they are counted next, by deployment. */
+  const counted = new Map<string, { readonly at: number; readonly next: number }>()
   /** Where the look-up of each deployment goes on. */
   const cursors = new Map<string, string>()
 
@@ -68,6 +75,7 @@ export function createTicker(
       const step = current === undefined ? undefined : await drive(current, lease, signal)
       if (step !== undefined) steps.push({ deployment: deployment.id, ...step })
     }
+    for (const id of counted.keys()) if (!open.some((other) => other.id === id)) counted.delete(id)
     const ended = (await fleet.deployments({ limit: openDeploymentLimit }, o)).filter(({ id }) => !open.some((other) => other.id === id))
     for (const deployment of [...open, ...ended]) await settleLost(deployment, signal)
     return { leads: true, steps }
@@ -105,7 +113,8 @@ export function createTicker(
 
   async function drive(deployment: Deployment, lease: Lease, signal: AbortSignal | undefined) {
     const now = clock()
-    const step = reconcile(deployment, now)
+    const first = reconcile(deployment, now)
+    const step = first.do === 'hold' ? reconcile(deployment, now, await left(deployment, now, signal)) : first
     if (step.do === 'hold') {
       await redate(deployment, lease, now, signal)
       return undefined
@@ -118,6 +127,23 @@ export function createTicker(
     const { wave } = next
     events.emit({ type: 'rollout', at: now, deployment: deployment.id, step: step.do, wave, because: step.because })
     return { do: step.do, because: step.because }
+  }
+
+  /** Places of the open wave that nobody will take any more; none where that need not be known, or was counted a moment ago. */
+  async function left(deployment: Deployment, now: Date, signal: AbortSignal | undefined): Promise<number> {
+    const { id, state, wave, size, bound, counters } = deployment
+    if (state !== 'running' || wave === 0 || (placesTaken(counters) >= size && counters.withdrawn === 0)) {
+      counted.delete(id)
+      return 0
+    }
+    const at = now.getTime()
+    const last = counted.get(id)
+    // A clock that was set back makes it count once more.
+    if (last !== undefined && at >= last.at && at < last.next) return 0
+    const begin = performance.now()
+    const awaited = await fleet.awaited(id, { start: startOf(id), bound }, signal === undefined ? {} : { signal })
+    counted.set(id, { at, next: at + Math.max(countMs, countShare * (performance.now() - begin)) })
+    return leftPlaces(deployment, awaited)
   }
 
   async function redate(deployment: Deployment, lease: Lease, now: Date, signal: AbortSignal | undefined): Promise<void> {
@@ -146,9 +172,13 @@ export function createTicker(
   }
 
   async function nextWave(deployment: Deployment, percent: number, because: readonly Reason[], now: Date) {
-    const cohort = await fleet.cohort(deployment.selector, startOf(deployment.id), percent)
+    const start = startOf(deployment.id)
+    const cohort = await fleet.cohort(deployment.selector, start, percent)
     // Nobody is selected yet: the wave begins with the first device.
-    return cohort.size === 0 ? undefined : startedWave(deployment, cohort, because, now)
+    if (cohort.size === 0) return undefined
+    const bound = Math.max(deployment.bound, cohort.bound)
+    const { outside } = await fleet.awaited(deployment.id, { start, bound })
+    return startedWave(deployment, { size: cohort.size + outside, bound }, because, now)
   }
 
   return {

@@ -17,16 +17,22 @@ export function redatedWave(deployment: Deployment, now: Date): DeploymentProgre
 
 /**
  * The deployment with its next wave open. Its size is what was counted now, and stays: who comes later waits for the wave after it. A place once
- * taken is never given back: a device whose labels leave the selector keeps its place, and where another device has come to be selected
- * meanwhile, that one may find every place taken (`WAVE_FULL`), and the deployment finish without it. The next deployment has it. Pure.
+ * taken is never given back, and one that a device holds which has left the selector is none of those that were counted for the others: a wave's
+ * size is its devices and these. Where another device comes to be selected afterwards, it may find every place taken (`WAVE_FULL`), and the
+ * deployment finish without it. The next deployment has it. Pure.
  */
-export function startedWave(deployment: Deployment, cohort: Cohort, because: readonly Reason[], now: Date): DeploymentProgress {
+export function startedWave(
+  deployment: Deployment,
+  counted: Pick<Cohort, 'size' | 'bound'>,
+  because: readonly Reason[],
+  now: Date,
+): DeploymentProgress {
   return {
     ...progressOf(deployment),
     wave: deployment.wave + 1,
     // Devices that have left since do not make a wave smaller than what it holds already.
-    size: Math.max(deployment.size, cohort.size),
-    bound: Math.max(deployment.bound, cohort.bound),
+    size: Math.max(deployment.size, counted.size),
+    bound: Math.max(deployment.bound, counted.bound),
     waveAt: now.toISOString(),
     because,
   }

@@ -98,6 +98,13 @@ export function memoryFleet(): FleetStore {
       const size = shareOf(positions.length, percent)
       return { members: positions.length, size, bound: positions.sort((a, b) => a - b)[size - 1] ?? -1 }
     },
+    async awaited(id, { start, bound }, o) {
+      throwIfAborted(o?.signal)
+      const within = matching(known(id).selector).filter(({ bucket }) => positionOf(bucket, start) <= bound)
+      const states = within.flatMap((device) => rowsOf(id).get(device.id)?.state ?? [])
+      const withdrawn = states.filter((state) => state === 'withdrawn').length
+      return { fresh: within.length - states.length, withdrawn, outside: rowsOf(id).size - states.length }
+    },
     async createDeployment(intent, { audit, signal }) {
       throwIfAborted(signal)
       if (deployments.has(intent.id)) throw fail('FLEET_CONFLICT', `deployment ${intent.id}: expected a new id, found one that is taken`)

@@ -199,6 +199,13 @@ const claims: readonly Mutant[] = [
       return isSkipped ? { is: 'taken', update: answer.update } : answer
     },
   })),
+  plugin('awaited', 'waits for devices that have left the selector', (right) => ({
+    awaited: async (id, reach, o) => {
+      const found = await right.awaited(id, reach, o)
+      const rows = await right.updates({ deployment: id, state: 'withdrawn', limit: 1000 })
+      return { ...found, withdrawn: rows.length }
+    },
+  })),
   plugin('updates-page', 'begins each page with the first row', ({ updates }) => ({
     updates: ({ after: _, ...query }, o) => updates(query, o),
   })),

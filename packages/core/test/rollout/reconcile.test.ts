@@ -74,6 +74,20 @@ describe('reconcile', () => {
     expect(counted({ confirmed: 9 }, last)).toMatchObject({ do: 'hold' })
   })
 
+  test('does not wait for places that were left, but for one success where nobody else is there', () => {
+    const left = (counters: Partial<Deployment['counters']>, places: number, change: Partial<Deployment> = {}) =>
+      reconcile(deployment({ ...change, counters: { ...noCounters, ...counters } }), now, places)
+    expect(left({ confirmed: 7 }, 2)).toMatchObject({ do: 'hold' })
+    expect(left({ confirmed: 8 }, 2)).toMatchObject({ do: 'start', because: [{ code: 'WAVE_SUCCEEDED' }] })
+    expect(left({}, 10)).toMatchObject({ do: 'hold', because: [{ message: '0 of 1 needed devices are confirmed' }] })
+    expect(left({ skipped: 8 }, 2)).toMatchObject({ do: 'start' })
+    const last = { wave: 2, failurePercent: 100 }
+    expect(left({ confirmed: 7, failed: 1 }, 2, last)).toMatchObject({ do: 'stop', because: [{ code: 'ALL_ENDED' }] })
+    expect(left({ confirmed: 7, offered: 1 }, 2, last)).toMatchObject({ do: 'hold' })
+    expect(left({ confirmed: 7, withdrawn: 1 }, 2, last)).toMatchObject({ do: 'hold' })
+    expect(left({ confirmed: 8, withdrawn: 1 }, 2, last)).toMatchObject({ do: 'stop' })
+  })
+
   test('holds whatever does not run', () => {
     for (const state of ['paused', 'aborted', 'finished'] as const)
       expect(counted({ confirmed: 10 }, { state })).toMatchObject({ do: 'hold', because: [{ code: `DEPLOYMENT_${state.toUpperCase()}` }] })

@@ -158,23 +158,49 @@ class Model {
   tick(): void {
     for (const roll of this.rolls) {
       if (roll.state !== 'running') continue
-      const next = roll.waves[roll.wave]
       if (fails(roll)) roll.state = 'paused'
-      else if (next === undefined) {
-        if (roll.rows.size >= roll.size && count(roll, 'offered', 'withdrawn') === 0) roll.state = 'finished'
-      } else if (roll.wave === 0 || count(roll, 'confirmed') >= share(roll.size - count(roll, 'skipped'), roll.success))
-        this.open(roll, next)
+      else if (!this.moved(roll, 0)) this.moved(roll, this.left(roll))
     }
   }
 
+  moved(roll: Roll, left: number): boolean {
+    const next = roll.waves[roll.wave]
+    if (next === undefined) {
+      if (count(roll, 'confirmed', 'failed', 'skipped') + left < roll.size) return false
+      roll.state = 'finished'
+    } else {
+      const skipped = count(roll, 'skipped')
+      const some = left > 0 && skipped === 0 ? 1 : 0
+      const needed = Math.max(some, share(Math.max(0, roll.size - skipped - left), roll.success))
+      if (roll.wave > 0 && count(roll, 'confirmed') < needed) return false
+      this.open(roll, next)
+    }
+    return true
+  }
+
+  /** Places of the open wave for which nobody is there any more. */
+  left(roll: Roll): number {
+    const within = this.members(roll).filter(([id]) => this.position(id, roll) <= roll.bound)
+    const fresh = within.filter(([id]) => !roll.rows.has(id)).length
+    const withdrawn = within.filter(([id]) => roll.rows.get(id) === 'withdrawn').length
+    return Math.max(0, roll.size - roll.rows.size - fresh) + count(roll, 'withdrawn') - withdrawn
+  }
+
+  members(roll: Roll): readonly (readonly [string, Unit])[] {
+    return [...this.units].filter(([, { isKnown, ring }]) => isKnown && (roll.ring === undefined || roll.ring === ring))
+  }
+
   open(roll: Roll, percent: number): void {
-    const members = [...this.units].filter(([, { isKnown, ring }]) => isKnown && (roll.ring === undefined || roll.ring === ring))
-    const positions = members.map(([id]) => this.position(id, roll)).sort((a, b) => a - b)
+    const positions = this.members(roll)
+      .map(([id]) => this.position(id, roll))
+      .sort((a, b) => a - b)
     const size = share(positions.length, percent)
     if (size === 0) return
     roll.wave += 1
-    roll.size = Math.max(roll.size, size)
     roll.bound = Math.max(roll.bound, positions[size - 1] as number)
+    const within = new Set(this.members(roll).flatMap(([id]) => (this.position(id, roll) <= roll.bound ? [id] : [])))
+    const outside = [...roll.rows.keys()].filter((id) => !within.has(id)).length
+    roll.size = Math.max(roll.size, size + outside)
   }
 }
 
@@ -192,7 +218,7 @@ export async function followRollout(steps: readonly Step[], fleet: FleetStore): 
   for (const version of ['1.0.0', ...versions]) release(version)
   const gateway = createGateway(composition)
   const real: Real = { gateway, rollout: createRollout(gateway.composition) }
-  const ticker = real.rollout.ticker({ holder: 'one' })
+  const ticker = real.rollout.ticker({ holder: 'one', countMs: 1 })
   const model = new Model()
   for (const one of steps) {
     await took(one, model, real, () => ticker.tick())

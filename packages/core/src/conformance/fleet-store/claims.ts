@@ -2,7 +2,8 @@ import { deepStrictEqual, strictEqual } from 'node:assert/strict'
 import { noCounters } from '../../plugin/fleet-rules.ts'
 import type { FleetDevice } from '../../plugin/fleet-store.ts'
 import type { FleetStoreRule } from '../fleet-store-suite.ts'
-import { at, audit, claim, conflicts, move, opened, rule, settle, tallies } from './fleet-rule.ts'
+import { refused } from '../refusal.ts'
+import { at, audit, claim, conflicts, enrol, intent, move, opened, rule, settle, tallies } from './fleet-rule.ts'
 
 /** Than the time of everything else. */
 const later = '2030-01-02T03:04:05.678Z'
@@ -112,6 +113,34 @@ export const fleetClaimRules: readonly FleetStoreRule[] = [
     await claim(plugin, second)
     strictEqual((await claim(plugin, second, 'skipped')).is, 'taken')
     deepStrictEqual(await tallies(plugin), { ...noCounters, skipped: 2 })
+  }),
+  rule('awaited', 'counts who may still come to the open wave, and nobody who has left the selector', async ({ plugin }) => {
+    const buckets = [2 ** 32 - 2, 2 ** 32 - 1, 0, 1, 2, 3]
+    const devices: FleetDevice[] = []
+    for (const [index, bucket] of buckets.entries()) devices.push(await enrol(plugin, `d${index}`, { site: 'a' }, { bucket }))
+    await enrol(plugin, 'other', { site: 'b' }, { bucket: 0 })
+    await plugin.createDeployment(intent('roll', { selector: { site: ['a'] } }), { audit: audit('create', 'roll') })
+    deepStrictEqual(
+      await plugin.awaited('roll', { start: 2 ** 32 - 1, bound: -1 }),
+      { fresh: 0, withdrawn: 0, outside: 0 },
+      'before the first wave',
+    )
+    // From the last bucket round to 2: four devices.
+    await move(plugin, 'roll', { wave: 1, size: 4, bound: 3, waveAt: at })
+    const counts = () => plugin.awaited('roll', { start: 2 ** 32 - 1, bound: 3 })
+    deepStrictEqual(await counts(), { fresh: 4, withdrawn: 0, outside: 0 })
+    const [, first, second, third] = devices as [FleetDevice, ...Three]
+    for (const device of [first, second]) await claim(plugin, device)
+    deepStrictEqual(await counts(), { fresh: 2, withdrawn: 0, outside: 0 }, 'with two offers')
+    await settle(plugin, first, 'withdrawn')
+    await settle(plugin, second, 'confirmed')
+    deepStrictEqual(await counts(), { fresh: 2, withdrawn: 1, outside: 0 }, 'with an offer that was taken back')
+    for (const { version, ...device } of [first, third])
+      await plugin.putDevice({ ...device, labels: { site: 'b' } }, { ifVersion: version, audit: audit('label', device.id) })
+    deepStrictEqual(await counts(), { fresh: 1, withdrawn: 0, outside: 1 }, 'after two have left the selector')
+    // From 0 to 3, without going round.
+    deepStrictEqual(await plugin.awaited('roll', { start: 0, bound: 3 }), { fresh: 2, withdrawn: 0, outside: 1 })
+    await refused('a count of none', { fault: 'invalid', code: 'UNKNOWN_DEPLOYMENT' }, () => plugin.awaited('none', { start: 0, bound: 3 }))
   }),
   rule('updates-page', 'lists updates by device, page by page, and those of one state alone', async ({ plugin }) => {
     const devices = await opened(plugin, 5, 4)
