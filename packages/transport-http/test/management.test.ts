@@ -85,14 +85,19 @@ describe('the management API', () => {
       wave: 0,
       release: { version: '1.1.0', digest: expect.stringMatching(/^sha256:/) },
     })
+    expect((await client.show('roll')).waits).toEqual([])
     await rollout.ticker({ holder: 'one' }).tick()
+    expect((await client.show('roll')).waits.map(({ code }) => code)).toEqual(['WAVE_OPEN', 'NOT_COME'])
     expect(await client.pause('roll')).toMatchObject({ state: 'paused', wave: 1, size: 1 })
     expect(await client.resume('roll')).toMatchObject({ state: 'running' })
     expect(await client.abort('roll')).toMatchObject({ state: 'aborted' })
     const { deployment, audit } = await client.show('roll')
     expect(deployment.state).toBe('aborted')
+    await client.create({ id: 'nobody', version: '1.1.0', selector: { site: ['rome'] } })
+    expect((await client.show('nobody')).waits).toMatchObject([{ code: 'NOBODY_SELECTED' }])
+    await client.abort('nobody')
     expect(audit.map(({ by, action }) => `${by} ${action}`)).toEqual(['ann abort', 'ann resume', 'ann pause', 'one start', 'ann create'])
-    expect((await client.list()).map(({ id }) => id)).toEqual(['roll'])
+    expect((await client.list()).map(({ id }) => id)).toEqual(['nobody', 'roll'])
   })
 
   it('lists devices by label and page, and says of one why it is offered nothing', async () => {

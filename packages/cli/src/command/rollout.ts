@@ -35,7 +35,7 @@ Examples:
     command
       .command('show')
       .summary('show a deployment, or all of them')
-      .description('Shows a deployment and who did what to it; without an id all deployments, the youngest first.')
+      .description('Shows a deployment, what it waits for, and who did what to it; without an id all deployments, the youngest first.')
       .argument('[id]', 'the deployment'),
   ).action((id: string | undefined, flags: OperatorFlags) => show(id, flags, cli))
   withOperatorFlags(
@@ -100,8 +100,9 @@ async function show(id: string | undefined, flags: OperatorFlags, cli: Cli): Pro
       return
     }
     const shown = await client.show(id, cli)
+    const waits = shown.waits.map(({ code, message }) => `  waits for  ${code}: ${message}`)
     const lines = shown.audit.map(({ at, by, action }) => `  ${at}  ${by}: ${action}`)
-    output.result(shown as unknown as Json, [deploymentText(shown.deployment), ...lines].join('\n'))
+    output.result(shown as unknown as Json, [deploymentText(shown.deployment), ...waits, ...lines].join('\n'))
   })
 }
 

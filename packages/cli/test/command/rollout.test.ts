@@ -46,6 +46,7 @@ describe('rollout and device', () => {
     // What a check-in knows of deployments may be a little older than what operators see.
     await vi.waitFor(async () => expect((await checkIn()).offer?.version).toBe('1.1.0'), { timeout: 20_000, interval: 100 })
     expect((await say('device', 'explain', 'd1')).stdout).toContain('UNDER_WAY')
+    expect((await say('rollout', 'show', 'lamp')).stdout).toContain('waits for  WAVE_OPEN: 0 of 1 needed devices are confirmed')
     expect((await say('rollout', 'pause', 'lamp')).stdout).toContain('lamp: paused')
     expect(await watched.ended).toMatchObject({ exitCode: 3, stdout: expect.stringContaining('ann has paused it') })
     expect((await say('rollout', 'resume', 'lamp')).stdout).toContain('lamp: running')

@@ -129,7 +129,12 @@ export function createRollout(composition: Composition): Rollout {
     show,
     async waits(id, o = {}) {
       const deployment = await show(id, o)
-      if (deployment.state !== 'running' || deployment.wave === 0) return []
+      if (deployment.state !== 'running') return []
+      if (deployment.wave === 0) {
+        const { members } = await store.cohort(deployment.selector, startOf(id), 100, o)
+        const message = 'no device that has checked in, or was given labels, matches the selector; the first wave begins with the first one'
+        return members === 0 ? [{ code: 'NOBODY_SELECTED', message }] : []
+      }
       return waitsFor(deployment, await store.awaited(id, { start: startOf(id), bound: deployment.bound }, o), clock())
     },
     list: (o = {}) => store.deployments({ limit: openDeploymentLimit }, o),

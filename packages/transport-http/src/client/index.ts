@@ -1,6 +1,6 @@
 export { type ClientLimits, defaultClientLimits } from './client-limits.ts'
 export type { DownloadOptions } from './download.ts'
-export { type ManagementClient, type ManagementClientOptions, managementClient } from './management-client.ts'
+export { type ManagementClient, type ManagementClientOptions, managementClient, type ShownDeployment } from './management-client.ts'
 export type { NativeAnswer, NativeComponent, NativeOffer } from './native-answer.ts'
 export { type NativeClient, type NativeClientOptions, type NativeState, nativeClient } from './native-client.ts'
 export type { ClientTls } from './node-caller.ts'

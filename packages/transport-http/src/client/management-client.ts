@@ -8,6 +8,7 @@ import {
   isJsonObject,
   isOtaError,
   type NewDeployment,
+  type Reason,
   type Selector,
 } from '@reflash/core'
 import { fail } from '../http-errors.ts'
@@ -26,11 +27,18 @@ interface Called {
   readonly signal?: AbortSignal
 }
 
+/** A deployment, what it waits for while it runs, and who did what to it, the newest first. */
+export interface ShownDeployment {
+  readonly deployment: Deployment
+  readonly waits: readonly Reason[]
+  readonly audit: readonly AuditEntry[]
+}
+
 /** An operator's side of the management API. */
 export interface ManagementClient {
   create(asked: NewDeployment, options?: Called): Promise<Deployment>
   list(options?: Called): Promise<readonly Deployment[]>
-  show(id: string, options?: Called): Promise<{ readonly deployment: Deployment; readonly audit: readonly AuditEntry[] }>
+  show(id: string, options?: Called): Promise<ShownDeployment>
   pause(id: string, options?: Called): Promise<Deployment>
   resume(id: string, options?: Called): Promise<Deployment>
   abort(id: string, options?: Called): Promise<Deployment>
@@ -77,7 +85,9 @@ export function managementClient({ server, token, ...tls }: ManagementClientOpti
     create: (asked, o) => call('POST', 'deployments', 'id', asked, o?.signal),
     list: async (o) =>
       (await call<{ readonly deployments: readonly Deployment[] }>('GET', 'deployments', 'deployments', undefined, o?.signal)).deployments,
-    show: (id, o) => call('GET', deployment(id), 'deployment', undefined, o?.signal),
+    // A server of an earlier version does not say what it waits for.
+    show: async (id, o) =>
+      Object.assign({ waits: [] }, await call<ShownDeployment>('GET', deployment(id), 'deployment', undefined, o?.signal)),
     pause: move('pause'),
     resume: move('resume'),
     abort: move('abort'),

@@ -24,7 +24,7 @@ const auditLimit = 100
  * |---|---|
  * | GET /v1/deployments | `{"deployments": [...]}`, the youngest first |
  * | POST /v1/deployments | the new one; body see `readNewDeployment` |
- * | GET /v1/deployments/{id} | `{"deployment", "audit"}` |
+ * | GET /v1/deployments/{id} | `{"deployment", "waits", "audit"}`; `waits` says what a running one waits for |
  * | POST /v1/deployments/{id}/pause, resume, abort | the deployment as it is then |
  * | GET /v1/devices?after&limit&select | `{"devices": [...]}`, by id |
  * | GET /v1/devices/{id} | why it is offered something, or nothing |
@@ -68,6 +68,7 @@ export function managementDialect({ rollout, tokens }: ManagementOptions): Diale
         ),
         route('show', 'GET', '/v1/deployments/:id', async ({ signal }, _by, params) => ({
           deployment: await rollout.show(named(params), { signal }),
+          waits: await rollout.waits(named(params), { signal }),
           audit: await rollout.audit({ subject: named(params), limit: auditLimit }, { signal }),
         })),
         ...moves,
