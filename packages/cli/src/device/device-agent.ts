@@ -226,7 +226,9 @@ export function deviceAgent(options: AgentOptions): DeviceAgent {
 
   async function withdrawn(seq: number, signal: AbortSignal): Promise<void> {
     const { update: begun } = memory.read()
-    if (begun?.seq !== seq || begun.stage !== 'downloading') return
+    // Of what it does not remember, it does nothing.
+    if (begun?.seq !== seq) return server.report(seq, { state: 'canceled' }, signal)
+    if (begun.stage !== 'downloading') return tell(begun, { state: 'cancel-refused' }, signal)
     await tell(begun, { state: 'canceled' }, signal)
     remember(undefined)
   }

@@ -3,7 +3,8 @@ import { repositoryOf } from '../catalog/repository-of.ts'
 import type { Snapshot } from '../catalog/tag-shelves.ts'
 import { targetOf } from '../catalog/target-of.ts'
 import type { Composition } from '../composition.ts'
-import { isOtaError } from '../errors.ts'
+import { isOtaError, type Reason } from '../errors.ts'
+import { askToCancel } from '../journey/cancel.ts'
 import { issueNonce, takeNonce } from '../journey/challenge.ts'
 import type { DeviceRecord, OpenUpdate } from '../journey/device-record.ts'
 import { adoptUpdate, endUnheard, openUpdate } from '../journey/journeys.ts'
@@ -26,7 +27,7 @@ import { deviceState } from './device-state.ts'
 import { type Pins, type Question, sameQuestion } from './pins.ts'
 import { offerOf } from './representation.ts'
 import { unlisted } from './unlisted.ts'
-import { hasBegun, isUnheard, unfit, withdrawn } from './withdrawn.ts'
+import { hasBegun, isUnanswered, isUnheard, unfit, withdrawn } from './withdrawn.ts'
 
 /** One check-in, through as many rounds as other requests of the same device make it take. */
 interface Visit {
@@ -173,6 +174,10 @@ export function createCheckIn(composition: Composition, context: JourneyContext,
     const against = unfit(device, open, planned)
     const place = await placeOf(device, open, signal)
     if (place?.is === 'held') return { pollAfterMs: pollMs, because: place.because }
+    if (place?.is === 'asked') {
+      if (await askToCancel(context, who.deviceId, open.seq, place.because))
+        return { cancel: open.seq, pollAfterMs: pollMs, because: place.because }
+    }
     const gone = place?.is === 'taken' ? place.because : []
     const brought = place?.is === 'stands' ? place.deployment : undefined
     // Where no evidence is asked for, what the device shows now is what it is planned by.
@@ -200,10 +205,21 @@ export function createCheckIn(composition: Composition, context: JourneyContext,
     return { offer: offerOf(open.seq, planned.release), pollAfterMs: pollMs, because }
   }
 
-  // Whether an offer that the device has not begun still has its place in a deployment.
-  async function placeOf(device: DeviceState, open: OpenUpdate, signal: AbortSignal): Promise<Standing | undefined> {
-    if (members === undefined || open.stage !== 'plan' || hasBegun(open, clock().getTime())) return undefined
-    return members.standing(device, open, signal)
+  // Whether an offer still has its place in a deployment. Where it has none, one that is not begun is taken back at once; a device that has begun is
+  // `asked` to stop, because it alone knows whether it still can, and it is not held back by a pause.
+  async function placeOf(
+    device: DeviceState,
+    open: OpenUpdate,
+    signal: AbortSignal,
+  ): Promise<Standing | { readonly is: 'asked'; readonly because: readonly Reason[] } | undefined> {
+    if (members === undefined) return undefined
+    const now = clock().getTime()
+    const isBegun = open.stage !== 'plan' || hasBegun(open, now)
+    // A push alone has no deployment: whoever pushes decides when it ends.
+    if (isBegun && (open.deployment === undefined || open.cancel?.refused === true)) return undefined
+    const standing = await members.standing(device, open, signal)
+    if (!isBegun || isUnanswered(open, now)) return standing
+    return standing.is === 'taken' ? { is: 'asked', because: standing.because } : undefined
   }
 
   async function admitted(visit: Visit, device: DeviceState): Promise<Admission | CheckInAnswer> {

@@ -71,6 +71,12 @@ export function hasBegun({ told, heard }: OpenUpdate, now: number): boolean {
   return told !== undefined && (heard === undefined || Math.abs(now - Date.parse(heard)) < begunMs)
 }
 
+/** Whether a device was asked to stop, and nothing was heard of it for so long since: it will not answer any more. */
+export function isUnanswered(open: OpenUpdate, now: number): boolean {
+  const { cancel } = open
+  return cancel !== undefined && cancel.refused !== true && Math.abs(now - Date.parse(cancel.at)) >= begunMs && !hasBegun(open, now)
+}
+
 /**
  * Whether a silent download was begun so long ago that its end is not to be waited for: that all was sent is noted when it was, unless the
  * server died or its disk was full just then.

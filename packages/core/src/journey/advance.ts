@@ -45,12 +45,16 @@ export function recorded(record: DeviceRecord, observed: Observation, steps: rea
     if (stage === 'confirm') return closed({ ...record, open }, 'confirmed', [], now, true, observed.by === 'evidence')
     open = passed(open, stage, observed, now)
   }
-  if (observed.by === 'report') open = heard(open, observed.report, now)
+  if (observed.by === 'report') open = heard(refused(open, observed.report), observed.report, now)
   return open === record.open ? record : { ...record, open }
 }
 
 function passed(open: OpenUpdate, stage: 'deliver' | 'install', observed: Observation, now: Date): OpenUpdate {
   return { ...open, stage, since: now.toISOString(), observations: [...open.observations, observed as StoredObservation] }
+}
+
+function refused(open: OpenUpdate, { state }: Report): OpenUpdate {
+  return state === 'cancel-refused' && open.cancel !== undefined ? { ...open, cancel: { ...open.cancel, refused: true } } : open
 }
 
 // A download reports its progress every second: that is worth no write to a disk.

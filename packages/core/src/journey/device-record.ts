@@ -53,6 +53,15 @@ export interface OpenUpdate {
   /** When that came, to the minute. */
   readonly heard?: string
   readonly deployment?: UpdateDeployment
+  readonly cancel?: AskedToCancel
+}
+
+/** A device that has begun its update was asked to stop: written down before it is told. */
+export interface AskedToCancel {
+  readonly at: string
+  readonly because: readonly Reason[]
+  /** It goes on, and is not asked again. */
+  readonly refused?: true
 }
 
 /** An observation that passed a room. Evidence ends an update, so it is never stored here. */
@@ -133,7 +142,7 @@ export function knownVersion({ history }: DeviceRecord, digest: Digest | undefin
 }
 
 // Devices and verifiers say why at length; the journal keeps enough to recognise it.
-function clippedReasons(because: readonly Reason[]): readonly Reason[] {
+export function clippedReasons(because: readonly Reason[]): readonly Reason[] {
   return because
     .slice(0, reasonLimit)
     .map(({ code, message }) => ({ code: code.slice(0, reasonLength), message: message.slice(0, reasonLength) }))

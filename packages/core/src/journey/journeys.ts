@@ -10,6 +10,7 @@ import type { Target } from '../plugin/target.ts'
 import type { Report } from '../update/observation.ts'
 import { quoted } from '../update/quoted.ts'
 import { imageOf, type Release } from '../update/release-line.ts'
+import { endCanceled } from './cancel.ts'
 import { closed, type DeviceRecord, type OpenUpdate } from './device-record.ts'
 import { counted, endUpdate, type JourneyContext, noOffer, observe, tell, unreachable } from './observe.ts'
 import type { NewUpdate } from './open-update.ts'
@@ -143,6 +144,7 @@ export async function reportUpdate(
   report: Report,
   signal: AbortSignal,
 ): Promise<void> {
+  if (report.state === 'canceled' && (await endCanceled(context, who.deviceId, seq, report))) return
   try {
     await observe(context, who.deviceId, seq, { by: 'report', report }, { signal })
   } catch (error) {

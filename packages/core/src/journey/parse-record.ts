@@ -58,6 +58,7 @@ function openProblem(open: Json): string | undefined {
     told: open.told === undefined || isReport(open.told),
     presented: open.presented === undefined || isPresented(open.presented),
     deployment: open.deployment === undefined || isDeployment(open.deployment),
+    cancel: open.cancel === undefined || isAskedToCancel(open.cancel),
   }
   const wrong = Object.keys(checks).find((name) => checks[name] !== true)
   return wrong === undefined ? undefined : `open.${wrong}`
@@ -98,6 +99,11 @@ function isClosed(entry: Json): boolean {
 
 function isDeployment(value: Json): boolean {
   return isObject(value) && typeof value.id === 'string' && isCount(value.attempt) && typeof value.proof === 'boolean'
+}
+
+function isAskedToCancel(value: Json): boolean {
+  if (!isObject(value) || !isTime(value.at) || (value.refused !== undefined && value.refused !== true)) return false
+  return Array.isArray(value.because) && value.because.every(isReason)
 }
 
 function isObservation(value: Json): boolean {

@@ -37,8 +37,9 @@ export interface Offer {
 }
 
 /**
- * What a device is to do next, and why. `wants` evidence comes with a `challenge` that the next check-in answers; `cancel` is the number of
- * an offer that is taken back.
+ * What a device is to do next, and why. `wants` evidence comes with a `challenge` that the next check-in answers. `cancel` is the number of an offer
+ * that the device has begun and is asked to stop: it reports `canceled` once it has, or `cancel-refused` where it cannot any more and goes on; until
+ * then there is no other offer. One that it has not begun is taken back without a word.
  */
 export interface CheckInAnswer {
   readonly offer?: Offer

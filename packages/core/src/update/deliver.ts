@@ -19,7 +19,14 @@ export function deliver(planned: Planned, observed: Observation): Verdict<Delive
     case 'report': {
       const because = reportedFailure(observed.report)
       if (because !== undefined) return { is: 'failed', because }
-      return observed.report.state === 'downloading' ? waiting('DOWNLOADING', 'the device is downloading') : passed()
+      switch (observed.report.state) {
+        case 'downloading':
+          return waiting('DOWNLOADING', 'the device is downloading')
+        case 'cancel-refused':
+          return waiting('CANCEL_REFUSED', 'the device goes on, though it was asked to stop')
+        default:
+          return passed()
+      }
     }
     case 'check-in':
       return runs(planned, observed.installed) ? passed() : waiting('NOT_DELIVERED', 'the device does not have the image yet')

@@ -3,7 +3,10 @@ import type { Reason } from '../errors.ts'
 import type { Installed } from '../plugin/device.ts'
 import type { AttestationResult } from '../plugin/evidence-verifier.ts'
 
-/** How far an update has come, in the words of whoever carries it out. */
+/**
+ * How far an update has come, in the words of whoever carries it out. `cancel-refused` says that a device goes on which was asked to stop: nothing else
+ * of its update has changed.
+ */
 export const reportStates = [
   'downloading',
   'downloaded',
@@ -13,6 +16,7 @@ export const reportStates = [
   'failed',
   'rejected',
   'canceled',
+  'cancel-refused',
   'rolled-back',
 ] as const
 

@@ -32,6 +32,10 @@ export const serveMutants: readonly Mutant[] = [
   gatewayMutant('serve/reports', 'forgets the messages of a report', ({ report }) => ({
     report: (who, offer, { messages: _, ...said }, options) => report(who, offer, said, options),
   })),
+  gatewayMutant('serve/reports', 'takes a device that refuses to stop for one that has stopped', ({ report }) => ({
+    report: (who, offer, said, options) =>
+      report(who, offer, said.state === 'cancel-refused' ? { ...said, state: 'canceled' } : said, options),
+  })),
   gatewayMutant(
     'serve/many',
     'asks the gateway once for all devices that come at the same time',

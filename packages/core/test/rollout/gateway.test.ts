@@ -149,6 +149,8 @@ describe('a fleet with a deployment', () => {
     await rollout.abort('roll', by)
     clock.advance(1_500)
     expect((await ask('d0')).because[0]?.code).toBe('NO_DEPLOYMENT')
+    expect(await ask('d1')).toMatchObject({ cancel: 1, because: [{ code: 'SUPERSEDED' }] })
+    await gateway.report(principal('d1'), 1, { state: 'cancel-refused' })
     expect((await ask('d1')).offer?.version).toBe('1.1.0')
     expect((await tallied()).counters).toMatchObject({ withdrawn: 1, offered: 1 })
     await rollout.create({ id: 'next', version: '1.2.0', waves: [100] }, by)

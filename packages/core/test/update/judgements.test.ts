@@ -26,6 +26,7 @@ describe('deliver', () => {
     ['failed', 'failed'],
     ['rejected', 'failed'],
     ['canceled', 'failed'],
+    ['cancel-refused', 'waiting'],
     ['rolled-back', 'failed'],
   ])('judges the report "%s" as %s', async (state, is) => {
     expect(deliver((await walked()).planned, reports(state)).is).toBe(is)
@@ -45,6 +46,7 @@ describe('install', () => {
     ['downloading', 'waiting'],
     ['downloaded', 'waiting'],
     ['installing', 'waiting'],
+    ['cancel-refused', 'waiting'],
     ['installed', 'passed'],
     ['confirmed', 'passed'],
     ['failed', 'failed'],

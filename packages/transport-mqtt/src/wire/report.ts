@@ -23,7 +23,7 @@ export interface ReportMessage {
  * |---|---|---|
  * | re, token? | | as in a check-in |
  * | seq | 1..2147483647 | of the offer |
- * | state | `downloading`, `downloaded`, `installing`, `installed`, `confirmed`, `failed`, `rejected`, `canceled`, `rolled-back` | |
+ * | state | `downloading`, `downloaded`, `installing`, `installed`, `confirmed`, `failed`, `rejected`, `canceled`, `cancel-refused`, `rolled-back` | |
  * | received? | whole number | bytes so far |
  * | code? | text, 1..64 | why, for machines |
  * | messages? | at most 50 texts of at most 1024 letters | for people |

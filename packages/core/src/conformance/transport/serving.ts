@@ -230,6 +230,7 @@ const everyReport: readonly Report[] = [
   { state: 'failed', code: 'E_FLASH', messages: ['block 7: "bad"', 'é € 😀'] },
   { state: 'rejected' },
   { state: 'canceled' },
+  { state: 'cancel-refused' },
   { state: 'rolled-back' },
 ]
 

@@ -20,15 +20,17 @@ export async function cancelAction(desk: Desk, request: HttpRequest, params: rea
  * |---|---|---|
  * | closed | success, none | the offer ends as canceled |
  * | canceled | | the same: some clients say it so, though hawkBit takes it for a warning |
- * | closed | failure | the update goes on |
- * | other | | the update goes on |
+ * | closed | failure | the update goes on, and is not asked to stop again |
+ * | rejected | | the same |
+ * | other | | it is at it: the next poll asks again |
  */
 export async function cancelFeedback(desk: Desk, request: HttpRequest, params: readonly string[]): Promise<HttpResponse> {
   const who = await desk.admit(request, params[0])
   const action = sequenceOf(params[1])
   const { execution, finished, messages } = await feedbackIn(desk, request)
-  const isCanceled = execution === 'canceled' || (execution === 'closed' && finished !== 'failure')
+  const isRefused = execution === 'rejected' || (execution === 'closed' && finished === 'failure')
+  const state = isRefused ? 'cancel-refused' : execution === 'canceled' || execution === 'closed' ? 'canceled' : undefined
   const { gateway } = desk.context
-  if (isCanceled) await gateway.report(who, action, { state: 'canceled', messages }, { signal: request.signal })
+  if (state !== undefined) await gateway.report(who, action, { state, messages }, { signal: request.signal })
   return done
 }

@@ -19,7 +19,7 @@ const noContent: HttpResponse = Object.freeze({ status: 204, headers: Object.fre
  *
  * | member | type | meaning |
  * |---|---|---|
- * | state | `downloading`, `downloaded`, `installing`, `installed`, `confirmed`, `failed`, `rejected`, `canceled`, `rolled-back` | |
+ * | state | `downloading`, `downloaded`, `installing`, `installed`, `confirmed`, `failed`, `rejected`, `canceled`, `cancel-refused`, `rolled-back` | |
  * | received? | whole number | bytes so far |
  * | code? | text, 1..64 | why, for machines |
  * | messages? | at most 50 texts of at most 1024 letters | for people |

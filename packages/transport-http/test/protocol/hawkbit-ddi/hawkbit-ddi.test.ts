@@ -249,14 +249,17 @@ describe('an offer that is taken back', () => {
   })
 
   test.each([
-    ['closed', 'success', true],
-    ['closed', 'failure', false],
-    ['canceled', 'none', true],
-    ['rejected', 'success', false],
-  ])('%s, %s: canceled %s', async (execution, finished, isCanceled) => {
+    ['closed', 'success', 'canceled'],
+    ['closed', 'none', 'canceled'],
+    ['closed', 'failure', 'cancel-refused'],
+    ['canceled', 'none', 'canceled'],
+    ['rejected', 'success', 'cancel-refused'],
+    ['proceeding', 'none', undefined],
+    ['scheduled', 'none', undefined],
+  ])('%s, %s: %s', async (execution, finished, state) => {
     const { send, reports } = await served()
     await send('POST', '/cancelAction/7/feedback', status(execution, finished, ['Action canceled.']))
-    expect(reports()).toEqual(isCanceled ? [[7, { state: 'canceled', messages: ['Action canceled.'] }]] : [])
+    expect(reports()).toEqual(state === undefined ? [] : [[7, { state, messages: ['Action canceled.'] }]])
   })
 })
 
