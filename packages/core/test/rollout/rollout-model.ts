@@ -27,11 +27,11 @@ interface Unit {
   version: string
   ring: string | undefined
   isKnown: boolean
-  open: { readonly roll: Roll; begun: boolean } | undefined
+  open: { readonly roll: Roll; begun: boolean; cancel: 'no' | 'asked' | 'refused' } | undefined
 }
 
 export type Step =
-  | { readonly do: 'check-in' | 'begin' | 'succeed' | 'fail'; readonly device: number }
+  | { readonly do: 'check-in' | 'begin' | 'succeed' | 'fail' | 'stop' | 'refuse'; readonly device: number }
   | { readonly do: 'label'; readonly device: number; readonly ring: 'a' | 'b' }
   | ({ readonly do: 'create'; readonly roll: number; readonly ring: 'a' | 'b' | undefined; readonly waves: readonly number[] } & Thresholds)
   | { readonly do: 'pause' | 'resume' | 'abort'; readonly roll: number }
@@ -59,6 +59,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 8,
     arbitrary: fc.record({ do: fc.constantFrom('succeed' as const, 'succeed' as const, 'fail' as const, 'begin' as const), device }),
   },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('stop' as const, 'refuse' as const), device }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('tick' as const) }) },
   { weight: 1, arbitrary: creation },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('pause' as const, 'resume' as const, 'abort' as const), roll }) },
@@ -112,14 +113,18 @@ class Model {
     )
   }
 
-  /** What the device is told: the version that it is offered, or the first reason why none is. */
+  /** What the device is told: to stop, the version that it is offered, or the first reason why none is. */
   checkIn(id: string): string {
     const unit = this.unit(id)
     unit.isKnown = true
     const governs = this.governing(unit)
     const { open } = unit
     if (open !== undefined) {
-      if (open.begun) return open.roll.version
+      if (open.begun) {
+        if (governs === open.roll || open.cancel === 'refused') return open.roll.version
+        open.cancel = 'asked'
+        return 'cancel'
+      }
       if (governs === open.roll) return heldBack(governs) ?? governs.version
       open.roll.rows.set(id, 'withdrawn')
       unit.open = undefined
@@ -143,11 +148,11 @@ class Model {
     if (fails(roll)) return 'TOO_MANY_FAILURES'
     if (!hasPlace) return 'WAVE_FULL'
     roll.rows.set(id, 'offered')
-    unit.open = { roll, begun: false }
+    unit.open = { roll, begun: false, cancel: 'no' }
     return roll.version
   }
 
-  end(id: string, how: 'confirmed' | 'failed'): void {
+  end(id: string, how: 'confirmed' | 'failed' | 'withdrawn'): void {
     const unit = this.unit(id)
     const { roll } = unit.open as NonNullable<Unit['open']>
     roll.rows.set(id, how)
@@ -230,7 +235,8 @@ export async function followRollout(steps: readonly Step[], fleet: FleetStore): 
 
 async function took(one: Step, model: Model, { gateway, rollout }: Real, tick: () => Promise<unknown>): Promise<void> {
   const asks = async (id: string): Promise<string> => {
-    const { offer, because } = await gateway.checkIn(principal(id), running(model.unit(id).version))
+    const { offer, cancel, because } = await gateway.checkIn(principal(id), running(model.unit(id).version))
+    if (cancel !== undefined) return 'cancel'
     return offer?.version ?? because[0]?.code ?? 'none'
   }
   switch (one.do) {
@@ -239,6 +245,8 @@ async function took(one: Step, model: Model, { gateway, rollout }: Real, tick: (
     case 'begin':
     case 'succeed':
     case 'fail':
+    case 'stop':
+    case 'refuse':
       return travelled(one.do, `d${one.device}`, model, gateway, asks)
     case 'label':
       await rollout.label(`d${one.device}`, { ring: one.ring }, by)
@@ -255,7 +263,7 @@ async function took(one: Step, model: Model, { gateway, rollout }: Real, tick: (
 }
 
 async function travelled(
-  how: 'begin' | 'succeed' | 'fail',
+  how: 'begin' | 'succeed' | 'fail' | 'stop' | 'refuse',
   id: string,
   model: Model,
   gateway: Gateway,
@@ -268,6 +276,14 @@ async function travelled(
   if (how === 'begin') {
     await gateway.report(who, seq, { state: 'downloading' })
     open.begun = true
+  } else if (how === 'stop') {
+    await gateway.report(who, seq, { state: 'canceled' })
+    // One that nobody asked has failed.
+    model.end(id, open.cancel === 'no' ? 'failed' : 'withdrawn')
+  } else if (how === 'refuse') {
+    await gateway.report(who, seq, { state: 'cancel-refused' })
+    open.begun = true
+    if (open.cancel === 'asked') open.cancel = 'refused'
   } else if (how === 'fail') {
     await gateway.report(who, seq, { state: 'failed', code: 'BROKEN' })
     model.end(id, 'failed')
