@@ -2,8 +2,18 @@ import { randomBytes } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createGateway, type DeviceEvent, digestOf, diskCache, streamOf, tokenDevices, unattestedDevices } from '@reflash/core'
-import { memoryJournal } from '@reflash/core/testing'
+import {
+  createGateway,
+  createRollout,
+  type DeviceEvent,
+  digestOf,
+  diskCache,
+  type ReflashOptions,
+  streamOf,
+  tokenDevices,
+  unattestedDevices,
+} from '@reflash/core'
+import { memoryFleet, memoryJournal } from '@reflash/core/testing'
 import { cosignVerifier, generateKeyPair, ociRegistry, openKey, pushArtifact, signArtifact } from '@reflash/registry-oci'
 import { swupdateTarget } from '@reflash/target-swupdate'
 import { buildSwu, testSigner } from '@reflash/target-swupdate/testing'
@@ -11,13 +21,14 @@ import { httpTransport, type RequestRecord } from '@reflash/transport-http'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { cuttingProxy } from './swupdate/cutting-proxy.ts'
 import { hasSwupdate } from './swupdate/has-swupdate.ts'
+import { slowProxy } from './swupdate/slow-proxy.ts'
 import { type SwupdateDevice, swupdateDevice } from './swupdate/swupdate-device.ts'
 
 const signer = testSigner({ name: 'updates' })
 const device = { id: 'gate-1', token: 'token-of-gate-1-0123456789abcdef' }
 
 /** A server with one signed release, and the events and requests of its device. */
-async function serverWith(swu: Uint8Array) {
+async function serverWith(swu: Uint8Array, options: Partial<ReflashOptions> = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'reflash-ddi-'))
   const registry = ociRegistry()
   const keys = await generateKeyPair('secret')
@@ -45,6 +56,7 @@ async function serverWith(swu: Uint8Array) {
     pollMs: 1_000,
     policy: { attempts: 1 },
     onEvent: (event) => event.type === 'device' && events.push(event),
+    ...options,
   })
   const transport = httpTransport({
     listen: '127.0.0.1:0',
@@ -58,7 +70,7 @@ async function serverWith(swu: Uint8Array) {
     await gateway.composition.close()
     rmSync(folder, { recursive: true, force: true })
   })
-  return { url: serving.addresses[0] as string, events, records, journal }
+  return { url: serving.addresses[0] as string, events, records, journal, gateway }
 }
 
 async function until(what: string, holds: () => boolean, swupdate: SwupdateDevice): Promise<void> {
@@ -172,6 +184,42 @@ describe.runIf(hasSwupdate())("Debian's swupdate", () => {
     expect((await journal.get(`device/${device.id}`))?.value).toMatchObject({
       seq: 1,
       history: [{ outcome: 'failed', because: [{ code: 'DEVICE_FAILED' }] }],
+    })
+  })
+
+  test('stops its download where the deployment is aborted, has not failed, and takes the update from the next one', {
+    timeout: 60_000,
+  }, async () => {
+    const image = randomBytes(2_000_000)
+    const partition = partitionFile()
+    const swu = buildSwu({ version: '1.1.0', image, device: partition, sign: signer.sign })
+    const { url, events, records, journal, gateway } = await serverWith(swu, { fleet: memoryFleet() })
+    const rollout = createRollout(gateway.composition)
+    await using proxy = await slowProxy(url)
+    const swupdate = deviceAt(proxy.url, 'gate:1.0', true)
+    swupdate.start()
+    await until('its attributes', () => asked(records).includes('PUT hawkbit.config-data 200'), swupdate)
+    const begin = async (id: string): Promise<void> => {
+      await rollout.create({ id, version: '1.1.0', waves: [100] }, { by: 'ann' })
+      await rollout.ticker({ holder: 'one' }).tick()
+    }
+    await begin('first')
+    await until('a download', () => proxy.brought > 200_000, swupdate)
+    await rollout.abort('first', { by: 'ann' })
+    await until('a canceled update', () => events.some(({ status }) => status === 'superseded'), swupdate)
+    proxy.hurry()
+    const cancels = asked(records).filter((line) => line.includes('hawkbit.cancel'))
+    expect(cancels).toContain('GET hawkbit.cancel 200')
+    expect(cancels.filter((line) => line.startsWith('POST'))).toEqual(['POST hawkbit.cancel-feedback 200'])
+    expect(events.some(({ status }) => status === 'failed')).toBe(false)
+    expect(await rollout.show('first')).toMatchObject({ state: 'aborted', counters: { failed: 0, withdrawn: 1 } })
+    // One failure would have been the last: there is one attempt.
+    await begin('second')
+    await until('an installed update', () => events.some(({ stage, status }) => stage === 'install' && status === 'passed'), swupdate)
+    expect(readFileSync(partition).equals(image)).toBe(true)
+    expect((await journal.get(`device/${device.id}`))?.value).toMatchObject({
+      open: { seq: 2, deployment: { id: 'second' } },
+      history: [{ seq: 1, outcome: 'superseded', tried: false, because: [{ code: 'SUPERSEDED' }, { code: 'CANCELED' }] }],
     })
   })
 
