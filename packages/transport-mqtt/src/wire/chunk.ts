@@ -3,7 +3,7 @@ import { fail } from '../mqtt-errors.ts'
 import { invalid } from './json-message.ts'
 
 /** Bytes before those of the image. */
-const chunkHeadBytes = 16
+export const chunkHeadBytes = 16
 /** Bytes of the image in one chunk at most: what an ESP32 can hold beside its network stack, and one read of a file. */
 export const chunkLimitBytes = 64 * 1024
 /** Bytes that one request of a device may ask for: what a server holds for it in memory. */
