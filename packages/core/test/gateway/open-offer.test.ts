@@ -96,16 +96,22 @@ describe('an open offer', () => {
 
   test('whose release is gone for good ends, costs no attempt, and the next one is offered', async () => {
     const { release, composition, registry, signed, clock } = world()
+    const deleted = new Set<string>()
+    const fetch: typeof registry.fetch = async (name, descriptor, options) => {
+      if (deleted.has(descriptor.digest)) throw new OtaError('NOT_FOUND', 'invalid', 'expected content, found that it was deleted')
+      return registry.fetch(name, descriptor, options)
+    }
+    const forgetful = () => ({ ...composition, cache: memoryCache(), registry: { ...registry, fetch } })
     for (const version of ['1.1.0', '1.2.0', '1.3.0', '1.4.0']) {
       const { manifest } = release(version, { filler: 'same' })
-      await gatewayOf({ ...composition, cache: memoryCache() }).checkIn(d1, at('1.0.0'))
+      await gatewayOf(forgetful()).checkIn(d1, at('1.0.0'))
       registry.untag(repository, version)
-      registry.replace(repository, manifest.digest, new TextEncoder().encode('{}'))
+      deleted.add(manifest.digest)
       signed.delete(manifest.digest)
       clock.advance(later)
     }
     release('1.5.0', { filler: 'same' })
-    const gateway = gatewayOf({ ...composition, cache: memoryCache() })
+    const gateway = gatewayOf(forgetful())
     expect((await gateway.checkIn(d1, at('1.0.0'))).offer).toMatchObject({ seq: 5, version: '1.5.0' })
   })
 
