@@ -47,9 +47,20 @@ export function warmTable(results: readonly WarmResult[]): string {
     const { name, mode, failed, foreignBytes, longestMs, peakMiB, after, during } = result
     const expected = expectedOf(result)
     const told = (who: 'pull' | 'push' | 'fresh'): string => (result[who].includes(expected[who]) ? expected[who] : result[who].join(', '))
-    const [pull, push] = (['pull', 'push'] as const).map((who, index) => (during[index] === '1.1.0 confirmed' ? served : told(who)))
+    const got = (who: 'pull' | 'push', version = ''): string => (version === '1.1.0 confirmed' ? served : told(who))
     const offer = told('fresh') === served ? 'offered' : told('fresh')
-    return [name, mode, pull, push, offer, failed.length, foreignBytes, longestMs, peakMiB, after.join(', ')]
+    return [
+      name,
+      mode,
+      got('pull', during[0]),
+      got('push', during[1]),
+      offer,
+      failed.length,
+      foreignBytes,
+      longestMs,
+      peakMiB,
+      after.join(', '),
+    ]
   })
   const under = ['a registry does', 'server', 'pull under way', 'push under way', 'first check-in', 'updates failed']
   return table([...under, 'bytes to a device', 'longest wait, ms', 'memory, MiB', 'afterwards'], rows)
