@@ -68,7 +68,12 @@ const file = fuzzParser<string, FileArgument>({
 
 const config = fuzzParser<Json, unknown>({
   name: 'reflash.config.ts',
-  corpus: [{ repository: 'oci:releases', product: 'lamp', pollMs: 60_000, policy: { channel: 'beta' }, http: { listen: ':8080' } }, {}],
+  corpus: [
+    { repository: 'oci:releases', product: 'lamp', pollMs: 60_000, policy: { channel: 'beta' }, http: { listen: ':8080' } },
+    { http: false, mqtt: { listen: '127.0.0.1:0', tls: { cert: 'PEM', key: 'PEM' }, prefix: 'a/b' } },
+    { mqtt: { url: 'mqtt://broker.example', username: 'u', share: 'g' } },
+    {},
+  ],
   mutations: [mutateJson],
   parse: (given) => parseConfig(given, 'reflash.config.ts'),
   codes: { CONFIG_UNREADABLE: 'invalid' },
@@ -101,6 +106,7 @@ const commandLines: readonly (readonly string[])[] = [
     '1000',
   ],
   ['device', '--server', 'http://127.0.0.1:8080', '--id', 'd1', '--chip', 'esp32s3', '--state', 'd', '--once'],
+  ['serve', '--repository', 'oci:rel', '--mqtt-listen', ':0', '--no-http', '--mqtt-version', '3.1.1', '--otaflux-topic', 'fw'],
   ['sign', 'oci:releases:1.0.0', '--key', 'cosign.key'],
   ['verify', 'oci:releases:1.0.0', '--key', 'cosign.pub', '--json'],
   ['pull', 'oci:releases:1.0.0', '-o', 'x.bin'],
