@@ -9,7 +9,7 @@ export interface Outlet {
   readonly bytes: number
   /** Resolves true once the chunk was handed over and its buffer is free again, false where the client has gone meanwhile. */
   write(chunk: Uint8Array, last: boolean): Promise<boolean>
-  /** Calls `act` when the client goes; the last one that was given counts. */
+  /** Calls `act` once the connection has closed; the last one that was given counts. */
   whenGone(act: () => void): void
 }
 
@@ -38,8 +38,8 @@ export function createOutlet(res: ServerResponse, guard: StallGuard): Outlet {
       return bytes
     },
     whenGone(act) {
-      leave = act
-      if (!open) act()
+      if (open) leave = act
+      else act()
     },
     write(chunk, last) {
       if (!open) return Promise.resolve(false)
