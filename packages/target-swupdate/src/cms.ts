@@ -78,7 +78,7 @@ function refusalOf(
   if (untrusted !== undefined) return untrusted
   const { attributes, digest } = signer
   if (attributes !== undefined) {
-    if (attributes.contentType !== dataType) return `expected signed data, found content of type ${attributes.contentType}`
+    if (attributes.contentType !== dataType) return `expected signed data, found content of type ${attributes.contentType.slice(0, 100)}`
     const found = createHash(digest).update(content).digest()
     if (!found.equals(attributes.messageDigest)) return 'expected sw-description as it was signed, found that it was changed'
   }

@@ -22,8 +22,8 @@ const trailer = 'TRAILER!!!'
 
 /** Members of one archive: a system has a few dozen images, scripts and files. */
 const memberLimit = 256
-/** Bytes of a name. */
-const nameLimit = 256
+/** Bytes of a name, its NUL included. */
+export const nameLimit = 256
 /** Padding behind the trailer: cpio fills blocks of 512, tape blocks have 10240. */
 const paddingLimit = 10_240
 

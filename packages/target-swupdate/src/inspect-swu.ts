@@ -10,6 +10,9 @@ const signatureName = 'sw-description.sig'
 const descriptionLimit = 256 * 1024
 const signatureLimit = 64 * 1024
 
+/** Problems that one message tells, which is a line of a log; all are in `because`. */
+const problemsTold = 8
+
 export interface InspectedSwu extends SwDescription {
   readonly isSigned: boolean
 }
@@ -49,7 +52,9 @@ export async function inspectSwu(
   const because = problemsOf(description, files)
   const [problem] = because
   if (problem !== undefined) {
-    throw fail(problem.code as keyof typeof swupdateErrors, because.map(({ message }) => message).join('; '), { because })
+    const told = because.slice(0, problemsTold).map(({ message }) => message)
+    if (because.length > told.length) told.push(`and ${because.length - told.length} more`)
+    throw fail(problem.code as keyof typeof swupdateErrors, told.join('; '), { because })
   }
   return { ...description, isSigned: signature !== undefined }
 }

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { nameLimit } from './cpio.ts'
 import { type ConfigGroup, type ConfigValue, parseConfig } from './libconfig.ts'
 import { fail } from './swupdate-errors.ts'
 
@@ -59,6 +60,9 @@ function note(entry: ConfigGroup, images: Map<string, DescribedImage>): void {
   if (filename === undefined) return
   if (typeof filename !== 'string' || filename === '')
     throw fail('SW_DESCRIPTION_INVALID', 'filename: expected a text, found another value')
+  const nameBytes = Buffer.byteLength(filename)
+  if (nameBytes >= nameLimit)
+    throw fail('SW_DESCRIPTION_INVALID', `filename: expected at most ${nameLimit - 1} bytes, as a member's name has, found ${nameBytes}`)
   if (sha256 !== undefined && (typeof sha256 !== 'string' || !/^[0-9a-fA-F]{64}$/.test(sha256))) {
     // "$..." is filled in by build systems: left in, SWUpdate takes it for a hash.
     throw fail('SW_DESCRIPTION_INVALID', `${JSON.stringify(filename)}: sha256: expected 64 hexadecimal digits, found another value`)

@@ -79,6 +79,21 @@ describe('an update', () => {
     expect(await verdict(swu)).toBe(code)
   })
 
+  test.each([
+    ['a name that no member can have', `{ filename = "${'n'.repeat(20_000)}"; sha256 = ""; }`, 'SW_DESCRIPTION_INVALID'],
+    [
+      'thousands of images that are not there',
+      Array.from({ length: 5000 }, (_, at) => `{ filename = "${at}"; }`).join(', '),
+      'SWU_IMAGE_MISSING',
+    ],
+  ])('is refused in a few words where it describes %s', async (_, images, code) => {
+    const refused = await inspected(describedBy(`software = { version = "1"; images: ( ${images} ); }`), {}).catch(
+      (error: unknown) => error,
+    )
+    expect(refused).toMatchObject({ code })
+    expect((refused as Error).message.length).toBeLessThan(16_384)
+  })
+
   it('is bound in every mode, or in none', async () => {
     const bound = describeSwu(options)
     const loose = bound.replace(/(copy1 = .*)\n/, (line) => `${line}${line.replace('copy1', 'copy2').replace(/sha256 = "[^"]*";/, '')}`)
