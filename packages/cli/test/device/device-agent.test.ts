@@ -238,6 +238,34 @@ describe('the end of an update', () => {
   })
 })
 
+describe('a device that is asked to stop', () => {
+  const stop = (cancel: number) => async () => ({ pollAfterMs: 1, cancel, wantsEvidence: false, because: [] })
+
+  it('refuses once it switches', async () => {
+    let bench = agentBench()
+    for (let step = 1; bench.remembered.update?.stage !== 'switching'; step++) {
+      bench = agentBench()
+      bench.offer(one)
+      await bench.run()
+      bench.offer(two)
+      bench.killAt(step)
+      await expect(bench.run()).rejects.toBeInstanceOf(Killed)
+    }
+    bench.killAt(Number.POSITIVE_INFINITY)
+    bench.override = { checkIn: stop(2) }
+    await bench.run()
+    expect(states(bench).at(-1)).toBe('cancel-refused')
+    expect(bench.remembered.update).toMatchObject({ seq: 2, stage: 'switching' })
+  })
+
+  it('says that it has where it does not remember the offer', async () => {
+    const bench = agentBench()
+    bench.override = { checkIn: stop(1) }
+    await bench.run()
+    expect(bench.reports).toMatchObject([{ state: 'canceled' }])
+  })
+})
+
 describe('a device that is killed before any one of its steps', () => {
   it.each([
     ['its first image', undefined],

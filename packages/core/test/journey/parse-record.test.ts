@@ -3,10 +3,38 @@ import { describe, expect, test } from 'vitest'
 import { parseRecord } from '../../src/journey/parse-record.ts'
 import { writtenRecord } from '../support/written-record.ts'
 
+function asked(record: Json, cancel: Json): Json {
+  const { open, ...rest } = record as { readonly open: Readonly<Record<string, Json>> }
+  return { ...rest, open: { ...open, cancel } }
+}
+
 describe('a record', () => {
   test('is read back as it was written', async () => {
     const value = await writtenRecord()
     expect(parseRecord('d1', value)).toBe(value)
+  })
+
+  test('of a device that was asked to stop is read back as it was written', async () => {
+    const value = asked(await writtenRecord(), {
+      at: '2030-01-01T00:00:00.000Z',
+      because: [{ code: 'SUPERSEDED', message: 'gone' }],
+      refused: true,
+    })
+    expect(parseRecord('d1', value)).toBe(value)
+  })
+
+  test.each<[string, Json]>([
+    ['nothing', null],
+    ['no time', { because: [] }],
+    ['a time that is none', { at: 'soon', because: [] }],
+    ['reasons that are none', { at: '2030-01-01T00:00:00.000Z', because: ['gone'] }],
+    ['no reasons', { at: '2030-01-01T00:00:00.000Z' }],
+    ['a refusal that is none', { at: '2030-01-01T00:00:00.000Z', because: [], refused: 'yes' }],
+  ])('of a device that was asked to stop with %s is FACTS_CORRUPT', async (_, cancel) => {
+    const value = asked(await writtenRecord(), cancel)
+    expect(() => parseRecord('d1', value)).toThrow(
+      expect.objectContaining({ code: 'FACTS_CORRUPT', message: expect.stringContaining('open.cancel') }),
+    )
   })
 
   test.each<[string, (text: string) => string]>([
