@@ -87,11 +87,12 @@ async function mqttImages(): Promise<void> {
   const command = [process.execPath, '--conditions=@reflash/source', `${root}packages/transport-mqtt/bench/image-throughput.ts`, '--json']
   const { code, stdout, output } = await runCommand([...command, ...(quick ? ['--quick'] : [])])
   if (code !== 0) throw new Error(output)
-  const { ratio, oursMiBPerSecond, bareMiBPerSecond } = JSON.parse(stdout) as Readonly<Record<string, number>>
+  const { ratio, oursMiBPerSecond, bareMiBPerSecond, cpuRatio } = JSON.parse(stdout) as Readonly<Record<string, number>>
   const what = 'MQTT image to 100 devices'
   report(
     { what: `${what}: rate by that of bare chunks through the same Mosquitto`, value: ratio as number, unit: 'times', atLeast: 0.7 },
     { what: `${what}: rate`, value: oursMiBPerSecond as number, unit: 'MiB/s' },
+    { what: `${what}: CPU of bare chunks, all processes, by that of images`, value: cpuRatio as number, unit: 'times' },
     { what: `${what}: rate of bare chunks`, value: bareMiBPerSecond as number, unit: 'MiB/s' },
   )
 }

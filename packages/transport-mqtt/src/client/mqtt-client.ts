@@ -52,6 +52,8 @@ export interface MqttClient {
   close(): Promise<void>
 }
 
+const ofImage = { kind: 'image' } as const
+
 /**
  * Makes a client for one device. No I/O until the first call; its connection then stays, and comes back by itself, until `close`.
  * @throws `INVALID_OPTIONS`
@@ -65,6 +67,7 @@ export function mqttClient(options: MqttClientOptions): MqttClient {
   }
   const limits = checkClientLimits(options.limits)
   const { topics } = broker
+  const imageTopic = topics.down(deviceId, 'image')
   const asked = questions(limits)
   const ears = new Map<number, DownloadEars>()
   const notices = new Set<(notice: Notice) => void>()
@@ -99,7 +102,8 @@ export function mqttClient(options: MqttClientOptions): MqttClient {
   }
 
   function heard(topic: string, payload: Uint8Array): void {
-    const about = topics.parseDown(topic)
+    // Chunks are many: their topic is not taken apart.
+    const about = topic === imageTopic ? ofImage : topics.parseDown(topic)
     if (about === undefined || payload.length > limits.packetBytes) return
     try {
       if (about.kind === 'answer') {

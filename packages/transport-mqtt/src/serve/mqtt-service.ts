@@ -11,6 +11,7 @@ import { decodeImageRequest, type ImageRequest } from '../wire/image-request.ts'
 import { numberOf, parseJson } from '../wire/json-message.ts'
 import { decodeReport, type ReportMessage } from '../wire/report.ts'
 import { byteBudget } from './byte-budget.ts'
+import { chunkSums } from './chunk-sums.ts'
 import { imageChunks } from './image-chunks.ts'
 import { workQueue } from './work-queue.ts'
 
@@ -37,6 +38,7 @@ interface ServiceOptions extends ServeContext {
 export function createMqttService({ gateway, authenticators, line, topics, limits, onRecord }: ServiceOptions): MqttService {
   const queue = workQueue(limits)
   const budget = byteBudget(limits.bufferBytes)
+  const sums = chunkSums()
   const ending = new AbortController()
   const { signal } = ending
   /** Questions that are being answered: the same one, asked again because the answer takes its time, is not asked twice. */
@@ -67,11 +69,12 @@ export function createMqttService({ gateway, authenticators, line, topics, limit
     const giveBack = await budget.take(request.length, signal)
     try {
       const { re, seq, component, offset, length } = request
-      const { body } = await gateway.read(who, seq, component, { offset, length, signal })
+      const { body, representation } = await gateway.read(who, seq, component, { offset, length, signal })
       const topic = topics.down(deviceId, 'image')
       let sentBytes = 0
       for await (const { offset, bytes } of imageChunks(body, request, signal)) {
-        await line.publishPieces(topic, chunkHead({ transfer: re, offset, bytes }), bytes)
+        const sum = body instanceof Uint8Array ? sums.of(representation.descriptor.digest, offset, bytes) : undefined
+        await line.publishPieces(topic, chunkHead({ transfer: re, offset, bytes }, sum), bytes)
         sentBytes += bytes.length
       }
       return sentBytes

@@ -1,5 +1,6 @@
 import { concat, crc32 } from '@reflash/core'
 import { fail } from '../mqtt-errors.ts'
+import { crc32Join } from './crc32-join.ts'
 import { invalid } from './json-message.ts'
 
 /** Bytes before those of the image. */
@@ -35,13 +36,13 @@ export function encodeChunk(chunk: Chunk): Uint8Array {
   return concat([chunkHead(chunk), chunk.bytes])
 }
 
-/** What stands before the bytes of a chunk, so that they are sent from where they are. */
-export function chunkHead({ transfer, offset, bytes }: Chunk): Uint8Array {
+/** What stands before the bytes of a chunk, so that they are sent from where they are; `sum` is their CRC-32. */
+export function chunkHead({ transfer, offset, bytes }: Chunk, sum = crc32(bytes)): Uint8Array {
   const head = Buffer.allocUnsafe(chunkHeadBytes)
   head.writeUInt32BE(magic, 0)
   head.writeUInt32BE(transfer, 4)
   head.writeUInt32BE(offset, 8)
-  head.writeUInt32BE(crc32(bytes, crc32(head.subarray(0, 12))), 12)
+  head.writeUInt32BE(crc32Join(crc32(head.subarray(0, 12)), sum, bytes.length), 12)
   return head
 }
 
