@@ -1,3 +1,5 @@
+// A table of attacks, longer than a file should be: split, no one place would show that no two of them come to the same code.
+
 import type { ServerResponse } from 'node:http'
 import { type Digest, digestOf } from '@reflash/core'
 import { type Exchange, type Intercept, send } from './attacked-registry.ts'
