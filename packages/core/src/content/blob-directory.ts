@@ -105,11 +105,12 @@ function blobDirectory(blobs: string, incoming: string, found: readonly BlobFile
     async markUsed(file, usedMs) {
       // Noted for the file that we know alone: the note moves its status time, and must not hide what somebody else did.
       if (!isUntouched(file)) return
-      // Recency is a hint: a disk that refuses it costs a download at worst.
       try {
         utimesSync(file.path, usedMs / 1000, file.changedMs / 1000)
         file.statusMs = statSync(file.path).ctimeMs
-      } catch {}
+      } catch {
+        // Recency is a hint: a disk that refuses it costs a download at worst.
+      }
     },
     close,
   }
