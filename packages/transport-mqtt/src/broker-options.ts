@@ -1,4 +1,5 @@
-import { createSecureContext, type SecureContextOptions } from 'node:tls'
+import { X509Certificate } from 'node:crypto'
+import { type ConnectionOptions, createSecureContext } from 'node:tls'
 import { coreError } from '@reflash/core'
 import { type Topics, topicsOf } from './topics.ts'
 
@@ -11,6 +12,8 @@ export interface MqttTls {
   readonly passphrase?: string
   /** The name that the broker's certificate must have, where it is not the host of `url`. */
   readonly serverName?: string
+  /** The certificate that the broker must show, whoever issued it and whatever its names are: in place of `ca` and `serverName`. */
+  readonly pinned?: string | Uint8Array
 }
 
 /** How a broker is reached. Servers and devices have these in common. */
@@ -93,12 +96,24 @@ function checkTls(tls: MqttTls, isTls: boolean): void {
 }
 
 /** As node:tls wants it. */
-export function secureOptions({ ca, cert, key, passphrase }: MqttTls): SecureContextOptions {
+export function secureOptions({ ca, cert, key, passphrase, pinned }: MqttTls): ConnectionOptions {
   return {
     minVersion: 'TLSv1.2',
     ...(ca === undefined ? {} : { ca: ca as string }),
     ...(cert === undefined ? {} : { cert: cert as string }),
     ...(key === undefined ? {} : { key: key as string }),
     ...(passphrase === undefined ? {} : { passphrase }),
+    ...(pinned === undefined ? {} : pinnedTo(pinned)),
+  }
+}
+
+function pinnedTo(pem: string | Uint8Array): ConnectionOptions {
+  const { raw } = new X509Certificate(pem)
+  return {
+    ca: pem as string,
+    // Its authority is often no part of the file.
+    allowPartialTrustChain: true,
+    checkServerIdentity: (_host, shown) =>
+      raw.equals(shown.raw) ? undefined : new Error('expected the pinned certificate, found another'),
   }
 }

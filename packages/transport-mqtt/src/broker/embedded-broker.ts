@@ -81,7 +81,7 @@ export async function embeddedBroker(options: EmbeddedBrokerOptions): Promise<Em
   let ended: Promise<void> | undefined
   return Object.freeze<EmbeddedBroker>({
     url,
-    server: { url, version: '3.1.1', username: serverName, password, prefix, ...(tls === undefined ? {} : { tls: { ca: tls.cert } }) },
+    server: { url, version: '3.1.1', username: serverName, password, prefix, ...(tls === undefined ? {} : { tls: { pinned: tls.cert } }) },
     [Symbol.asyncDispose]() {
       ended ??= new Promise((resolve) => {
         server.close(() => resolve())

@@ -34,10 +34,11 @@ export function slowReaders(): SlowReaders {
   function follow(socket: Socket): void {
     if (behind.has(socket) || socket.destroyed) return
     behind.add(socket)
-    let taken = takenOf(socket)
+    let before = progressOf(socket)
     const timer = setInterval(() => {
-      if (takenOf(socket) === taken) socket.destroy()
-      taken = takenOf(socket)
+      const now = progressOf(socket)
+      if (now.written === before.written && now.queued === before.queued) socket.destroy()
+      before = now
     }, stallMs)
     timer.unref()
     const end = (): void => {
@@ -73,7 +74,9 @@ export function slowReaders(): SlowReaders {
   }
 }
 
-/** Bytes that the kernel has taken. */
-function takenOf({ bytesWritten, writableLength }: Socket): number {
-  return bytesWritten - writableLength
+/** Bytes of writes that were done, and those of the one under way that the kernel has not taken: all that waits for a slow device is one write. */
+function progressOf(socket: Socket): { readonly written: number; readonly queued: number } {
+  const { bytesWritten, writableLength } = socket
+  const { _handle: handle } = socket as { readonly _handle?: { readonly writeQueueSize?: number } | null }
+  return { written: bytesWritten - writableLength, queued: handle?.writeQueueSize ?? 0 }
 }

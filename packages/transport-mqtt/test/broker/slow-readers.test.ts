@@ -8,7 +8,7 @@ afterEach(() => void vi.useRealTimers())
 
 /** A socket with so many bytes in it, and the client that the broker makes for it. */
 function full(readers: ReturnType<typeof slowReaders>, bytes: number) {
-  const state = { writableLength: bytes, bytesWritten: bytes, destroyed: false }
+  const state = { writableLength: bytes, bytesWritten: bytes, destroyed: false, _handle: { writeQueueSize: bytes } }
   const socket = Object.assign(new EventEmitter(), state, {
     destroy() {
       socket.destroyed = true
@@ -51,4 +51,16 @@ test('what waits is bounded for each and for all together, and one that reads ha
   expect(full(readers, 0).hasRoom()).toBe(true)
   for (const { socket } of many) socket.destroy()
   expect(one.hasRoom()).toBe(true)
+})
+
+test('who takes one large write bit by bit, for longer than a stall may last, is kept', async () => {
+  const { socket, wait } = full(slowReaders(), 500_000)
+  await wait()
+  for (let times = 1; times <= 3; times++) {
+    socket._handle.writeQueueSize -= 100_000
+    vi.advanceTimersByTime(30_000)
+  }
+  expect(socket.destroyed).toBe(false)
+  vi.advanceTimersByTime(30_000)
+  expect(socket.destroyed).toBe(true)
 })
