@@ -34,6 +34,14 @@ export async function startsWith(path: string, text: string): Promise<boolean> {
   }
 }
 
+/** Whether other users of the machine can read a file; false where it is not there. */
+export async function isOpenToOthers(path: string): Promise<boolean> {
+  return stat(path).then(
+    ({ mode }) => (mode & 0o004) !== 0,
+    () => false,
+  )
+}
+
 export async function exists(path: string): Promise<boolean> {
   return access(path).then(
     () => true,

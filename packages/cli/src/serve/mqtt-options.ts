@@ -57,8 +57,9 @@ const others: readonly (readonly [keyof MqttFlags, string])[] = [
 /** Holds that the options belong together. @throws `USAGE` */
 export function checkMqttFlags(flags: MqttFlags, { mqtt: config }: ServerConfig): void {
   const { mqtt, mqttListen, mqttBroker, mqttVersion } = flags
-  if (mqttListen !== undefined && mqttBroker !== undefined)
-    throw fail('USAGE', 'expected either --mqtt-listen, for the broker in this process, or --mqtt-broker, found both')
+  const own = mqttListen !== undefined ? '--mqtt-listen' : mqtt === true ? '--mqtt' : undefined
+  if (own !== undefined && mqttBroker !== undefined)
+    throw fail('USAGE', `expected either ${own}, for the broker in this process, or --mqtt-broker, found both`)
   const isServed = mqtt === true || mqttListen !== undefined || mqttBroker !== undefined || config !== undefined
   const other = others.find(([name]) => flags[name] !== undefined)
   if (!isServed && other !== undefined)

@@ -17,7 +17,7 @@ import { esp32Target } from '@reflash/target-esp32'
 import { gatewayToken } from '@reflash/transport-http'
 import { brokerDevices } from '@reflash/transport-mqtt'
 import { fail } from '../cli-errors.ts'
-import { readSmallFile } from '../files.ts'
+import { isOpenToOthers, readSmallFile } from '../files.ts'
 import type { ServerConfig } from './server-config.ts'
 import { storeOption } from './store-option.ts'
 import { type SwupdateFlags, swupdateProblem, swupdateTargetOf } from './swupdate-options.ts'
@@ -122,11 +122,16 @@ async function authenticatorsOf(
   const known: Authenticator[] = []
   if (tokens !== undefined) {
     const file = await readTokensFile(tokens)
-    if (file.openToOthers) warn(`${tokens} can be read by every user of this machine; chmod 600 keeps the tokens secret`)
+    if (file.openToOthers) warn(openFile(tokens, 'tokens'))
     known.push(tokenDevices(file.tokens))
   }
   if (gateway !== undefined) {
+    if (await isOpenToOthers(gateway)) warn(openFile(gateway, 'token'))
     known.push(gatewayToken(new TextDecoder().decode(await readSmallFile(gateway, 'a token', tokenFileLimitBytes)).trim()))
   }
   return known
+}
+
+function openFile(path: string, what: string): string {
+  return `${path} can be read by every user of this machine; chmod 600 keeps the ${what} secret`
 }

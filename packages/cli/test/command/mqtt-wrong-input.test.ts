@@ -37,6 +37,7 @@ const broker = ['--mqtt-broker', 'mqtt://127.0.0.1:1']
 describe('serve', () => {
   it.each<[readonly string[], string, RegExp]>([
     [[...embedded, ...broker], 'USAGE', /either --mqtt-listen, for the broker in this process, or --mqtt-broker, found both/],
+    [['--mqtt', ...broker], 'USAGE', /either --mqtt, for the broker in this process, or --mqtt-broker, found both/],
     [['--otaflux-topic', 'fw'], 'USAGE', /--otaflux-topic: expected --mqtt, --mqtt-listen or --mqtt-broker beside it/],
     [['--mqtt-share', 'g'], 'USAGE', /--mqtt-share: expected --mqtt, --mqtt-listen or --mqtt-broker beside it/],
     [['--mqtt-version', '5'], 'USAGE', /--mqtt-version: expected --mqtt, --mqtt-listen or --mqtt-broker beside it/],
