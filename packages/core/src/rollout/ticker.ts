@@ -141,9 +141,13 @@ export function createTicker(
     // A clock that was set back makes it count once more.
     if (last !== undefined && at >= last.at && at < last.next) return 0
     const begin = performance.now()
-    const awaited = await fleet.awaited(id, { start: startOf(id), bound }, signal === undefined ? {} : { signal })
+    const o = signal === undefined ? {} : { signal }
+    const awaited = await fleet.awaited(id, { start: startOf(id), bound }, o)
     counted.set(id, { at, next: at + Math.max(countMs, countShare * (performance.now() - begin)) })
-    return leftPlaces(deployment, awaited)
+    // Claims go on meanwhile and do not change the version: whoever came between the two looks is not among those who may still come, and has not left.
+    const after = (await fleet.deployment(id, o))?.counters
+    const isSame = after !== undefined && placesTaken(after) === placesTaken(counters) && after.withdrawn === counters.withdrawn
+    return isSame ? leftPlaces(deployment, awaited) : 0
   }
 
   async function redate(deployment: Deployment, lease: Lease, now: Date, signal: AbortSignal | undefined): Promise<void> {

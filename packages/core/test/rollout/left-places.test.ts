@@ -9,7 +9,15 @@ const ids = Array.from({ length: 12 }, (_, index) => `d${index}`)
 
 /** Twelve devices in one place, and a deployment of 1.1.0 to that place whose first wave of six has begun. */
 async function begun() {
-  const fleet = memoryFleet()
+  const real = memoryFleet()
+  const during: { before?: () => Promise<unknown>; after?: () => Promise<unknown> } = {}
+  const awaited: typeof real.awaited = async (...call) => {
+    await during.before?.()
+    const counted = await real.awaited(...call)
+    await during.after?.()
+    return counted
+  }
+  const fleet = { ...real, awaited }
   const from = world({ fleet })
   from.release('1.0.0')
   from.release('1.1.0')
@@ -37,7 +45,7 @@ async function begun() {
   for (const id of ids) if ((await rollout.explain(id)).offered) wave.push(id)
   expect(wave).toHaveLength(6)
   const rest = ids.filter((id) => !wave.includes(id))
-  return { rollout, ask, leave, update, tick, wave, rest }
+  return { rollout, ask, leave, update, tick, wave, rest, during, clock: from.clock }
 }
 
 describe('a wave whose devices leave the selector', () => {
@@ -80,5 +88,37 @@ describe('a wave whose devices leave the selector', () => {
     ])
     await rollout.abort('roll', by)
     expect(await rollout.waits('roll')).toEqual([])
+  })
+
+  test('does not take for left who comes while they are counted', async () => {
+    const { rollout, ask, update, tick, wave, rest, during } = await begun()
+    for (const id of wave) await update(id)
+    expect(await tick()).toEqual(['start'])
+    during.before = async () => {
+      for (const id of rest) expect((await ask(id)).offer?.version).toBe('1.1.0')
+    }
+    expect(await tick()).toEqual([])
+    expect(await rollout.show('roll')).toMatchObject({ state: 'running', counters: { confirmed: 6, offered: 6 } })
+  })
+
+  test('does not take for left whose offer is taken back while they are counted', async () => {
+    const { rollout, ask, leave, update, tick, wave, rest, during, clock } = await begun()
+    for (const id of wave) await update(id)
+    expect(await tick()).toEqual(['start'])
+    const [late, gone, ...others] = rest as [string, string, ...string[]]
+    for (const id of others) await update(id)
+    for (const id of [late, gone]) expect((await ask(id)).offer?.version).toBe('1.1.0')
+    await leave(gone)
+    clock.advance(2_000)
+    await ask(gone)
+    // Its offer is taken back, and it is selected all the same.
+    during.after = async () => {
+      await leave(late)
+      clock.advance(2_000)
+      await ask(late)
+      await rollout.label(late, { site: 'here' }, by)
+    }
+    expect(await tick()).toEqual([])
+    expect(await rollout.show('roll')).toMatchObject({ state: 'running', counters: { confirmed: 10, withdrawn: 2 } })
   })
 })
