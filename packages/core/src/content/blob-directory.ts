@@ -18,6 +18,8 @@ export interface BlobFile {
   readonly changedMs: number
   /** Change time of the inode, which nobody can put back; moves with our own notes of uses. */
   statusMs: number
+  /** How often somebody else's touch was taken note of: what was read across one is not known to be what lies there now. */
+  touches: number
   /** When it was last used, as far as the disk knows. */
   readonly usedMs: number
 }
@@ -126,6 +128,7 @@ export function stateOf(file: BlobFile): 'unchanged' | 'touched' | 'changed' {
     if (!isSame(file, stats)) return 'changed'
     if (stats.ctimeMs === file.statusMs) return 'unchanged'
     file.statusMs = stats.ctimeMs
+    file.touches += 1
     return 'touched'
   } catch {
     return 'changed'
@@ -137,12 +140,12 @@ export function stateOf(file: BlobFile): 'unchanged' | 'touched' | 'changed' {
  * @throws `CACHE_UNAVAILABLE`, with the system's code or `CHANGED` in `details.code`
  */
 export async function* readBlob(file: BlobFile, { offset, length }: ByteBounds): ByteStream {
+  const { statusMs, touches } = file
   const handle = await onDisk(`read ${file.path}`, () => open(file.path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0)))
   try {
-    const { statusMs } = file
     const stats = await onDisk(`read ${file.path}`, () => handle.stat())
-    // A use may have been noted while we waited.
-    if (!isSame(file, stats) || ![statusMs, file.statusMs].includes(stats.ctimeMs)) throw changed(file)
+    // A use may have been noted while we waited; a touch must not have been.
+    if (!isSame(file, stats) || file.touches !== touches || ![statusMs, file.statusMs].includes(stats.ctimeMs)) throw changed(file)
     const end = offset + length
     for (let at = offset; at < end; ) {
       // A new buffer each time: the reader may keep the chunk.
@@ -215,7 +218,7 @@ async function list(blobs: string): Promise<readonly BlobFile[]> {
 async function stamp(digest: Digest, path: string, usedMs: number, changedMs: number): Promise<BlobFile> {
   await utimes(path, usedMs / 1000, Math.floor(changedMs / 1000))
   const { size, ino, mtimeMs, atimeMs, ctimeMs } = await lstat(path)
-  return { digest, path, size, inode: ino, changedMs: mtimeMs, statusMs: ctimeMs, usedMs: atimeMs }
+  return { digest, path, size, inode: ino, changedMs: mtimeMs, statusMs: ctimeMs, touches: 0, usedMs: atimeMs }
 }
 
 function isSame(file: BlobFile, { size, ino, mtimeMs }: Stats): boolean {

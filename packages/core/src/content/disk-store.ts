@@ -97,12 +97,19 @@ export function diskStore({ path, limitBytes, hotLimitBytes, hotEntryBytes, onCo
   async function check(entry: CacheEntry, signal: AbortSignal): Promise<CacheEntry | undefined> {
     const { file } = entry
     const copyTo = hot.fits(file.size) ? new Uint8Array(file.size) : undefined
+    let found: number | undefined
     const onDone = ({ crc32 }: CheckedContent): void => {
-      entry.crc32 = crc32
+      found = crc32
     }
     entry.readers += 1
     try {
-      for await (const _ of checked(readBlob(file, { offset: 0, length: file.size }), file, { signal, copyTo, onDone }));
+      // What was touched meanwhile is read once more: touches are noted of what counts as checked, and after the first it does not.
+      let touches: number
+      do {
+        touches = file.touches
+        for await (const _ of checked(readBlob(file, { offset: 0, length: file.size }), file, { signal, copyTo, onDone }));
+      } while (file.touches !== touches)
+      entry.crc32 = found
       if (copyTo !== undefined) hot.keep(file.digest, copyTo)
       return entry
     } catch (error) {

@@ -4,7 +4,7 @@ import { cacheEntries, entryLimit } from '../../src/content/cache-entries.ts'
 
 function fileOf(index: number, size = 1): BlobFile {
   const digest = `sha256:${index.toString(16).padStart(64, '0')}` as const
-  return { digest, path: `/${index}`, size, inode: index, changedMs: 0, statusMs: 0, usedMs: index }
+  return { digest, path: `/${index}`, size, inode: index, changedMs: 0, statusMs: 0, touches: 0, usedMs: index }
 }
 
 function directoryOf(found: readonly BlobFile[]) {

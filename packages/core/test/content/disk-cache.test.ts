@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { chmod, link, mkdir, readdir, readFile, rm, stat, symlink, truncate, utimes, writeFile } from 'node:fs/promises'
+import { existsSync, mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { chmod, link, mkdir, open as openFile, readdir, readFile, rm, stat, symlink, truncate, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -60,6 +60,15 @@ async function storedBytes(directory: string): Promise<number> {
     (await filesIn(directory)).map(async (name) => (await stat(join(directory, 'blobs', 'sha256', name))).size),
   )
   return sizes.reduce((sum, size) => sum + size, 0)
+}
+
+/** Writes into a file and puts its times back, later than the last change as the file system counts. */
+function spoil(path: string, bytes: Uint8Array): void {
+  const { atime, mtime, ctimeMs } = statSync(path)
+  do {
+    writeFileSync(path, bytes.with(77, (bytes[77] as number) ^ 4))
+    utimesSync(path, atime, mtime)
+  } while (statSync(path).ctimeMs === ctimeMs)
 }
 
 async function bytesOf(body: Body): Promise<Uint8Array> {
@@ -216,6 +225,44 @@ describe('diskCache after a restart', () => {
       expect(firstDifference(await bytesOf((await cache.hold(descriptorOf(bytes), never, contextOf())).body()), bytes)).toBeUndefined()
     }
     expect(isFile(image.body())).toBe(true)
+  })
+
+  it('serves nothing of what was written into a file that a reader opens just then, though somebody else has seen it', async () => {
+    const directory = folder()
+    const bytes = contentOf(1, 100_000)
+    const cache = open({ directory, hotBytes: 0 })
+    const image = await hold(cache, bytes)
+    const reading = read(image)
+    spoil(pathOf(directory, descriptorOf(bytes)), bytes)
+    image.body()
+    const got = await reading.catch((error: unknown) => error)
+    if (got instanceof Uint8Array) expect(firstDifference(got, bytes)).toBeUndefined()
+    else expect(got).toMatchObject({ code: 'CACHE_UNAVAILABLE' })
+  })
+
+  it('serves nothing of what was written into a file behind a check of it, though somebody else has seen it', async () => {
+    const directory = folder()
+    const bytes = contentOf(1, 100_000)
+    const cache = open({ directory, hotBytes: 150_000 })
+    const image = await hold(cache, bytes)
+    const path = pathOf(directory, descriptorOf(bytes))
+    await hold(cache, contentOf(2, 100_000))
+    const handle = await openFile(path)
+    await handle.close()
+    const files = Object.getPrototypeOf(handle) as { read(...call: unknown[]): Promise<unknown> }
+    const plain = handle.read
+    vi.spyOn(files, 'read').mockImplementationOnce(async function (this: unknown, ...call: unknown[]) {
+      const got = await Reflect.apply(plain, this, call)
+      spoil(path, bytes)
+      image.body()
+      return got
+    })
+    // The second read that memory cannot serve brings it there, checked once more.
+    for (let reads = 0; reads < 2; reads++) expect(isFile(image.body())).toBe(true)
+    await hold(cache, bytes)
+    // And out of memory again.
+    await hold(cache, contentOf(3, 100_000))
+    expect(firstDifference(await bytesOf(image.body()), bytes)).toBeUndefined()
   })
 
   it('tells of content that has proven wrong, and removes it even when the source is down', async () => {
