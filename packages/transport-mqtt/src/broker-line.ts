@@ -144,6 +144,8 @@ function lineOf(client: MqttClient, limits: LineLimits, version: '5' | '3.1.1'):
   const returns = new Set<() => void>()
   /** Who waits for room in the socket's buffer, in their order. */
   const waiting: (() => void)[] = []
+  /** The connection whose buffer is heard to be empty again. */
+  let flowing: MqttClient['stream'] | undefined
   let isClosed = false
   let inflight = 0
   let packetBytes = Number.MAX_SAFE_INTEGER
@@ -154,7 +156,6 @@ function lineOf(client: MqttClient, limits: LineLimits, version: '5' | '3.1.1'):
   })
   client.on('connect', ({ properties }) => {
     packetBytes = properties?.maximumPacketSize ?? Number.MAX_SAFE_INTEGER
-    client.stream.on('drain', letIn)
     for (const listener of returns) listener()
   })
   client.on('close', letIn)
@@ -173,8 +174,16 @@ function lineOf(client: MqttClient, limits: LineLimits, version: '5' | '3.1.1'):
     if (waiting.length > 0) queueMicrotask(letIn)
   }
 
-  const room = (): Promise<void> | undefined =>
-    isFull() || waiting.length > 0 ? new Promise((resolve) => waiting.push(resolve)) : undefined
+  // Heard from the first that waits on, and not from 'connect' on: the client repeats what was not acknowledged before it says that it is connected,
+  // and the buffer may fill and empty meanwhile.
+  function room(): Promise<void> | undefined {
+    if (!isFull() && waiting.length === 0) return undefined
+    if (flowing !== client.stream) {
+      flowing = client.stream
+      flowing.on('drain', letIn)
+    }
+    return new Promise((resolve) => waiting.push(resolve))
+  }
 
   function send(topic: string, payload: Uint8Array, retain: boolean): Promise<void> {
     return new Promise((resolve, reject) => {

@@ -79,3 +79,29 @@ test('messages that wait for room are given up where the line breaks, each with 
   expect(failed.length).toBeGreaterThan(0)
   for (const error of failed) expect(error).toMatchObject({ code: 'BROKER_UNREACHABLE', fault: 'unavailable' })
 })
+
+test('messages go on that waited while the client repeats what a broker that came back has not acknowledged yet', async () => {
+  let connections = 0
+  const packets: Buffer[] = []
+  const server = createServer((socket) => {
+    connections += 1
+    socket.on('error', () => {})
+    socket.once('data', () => {
+      socket.write(Uint8Array.of(0x20, 2, 0, 0))
+      // The first one goes when it has heard a message, the second acknowledges nothing.
+      if (connections === 1) socket.once('data', () => socket.destroy())
+      else socket.once('data', (bytes) => packets.push(bytes)).on('close', () => server.close())
+    })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  const limits = { ...defaultLineLimits, reconnectMs: 20 }
+  const line = await openLine(checkBroker({ url: `mqtt://127.0.0.1:${port}`, version: '3.1.1' }), limits)
+  await expect(line.publish('t', Buffer.from('begin'), { qos: 1 })).rejects.toMatchObject({ code: 'BROKER_UNREACHABLE' })
+  await vi.waitFor(() => expect(packets[0]?.toString()).toContain('begin'), 5_000)
+  expect(line.isConnected).toBe(true)
+  const { done, failed, all } = publishMany(line)
+  await all
+  expect([done.length, failed.length]).toEqual([many, 0])
+  await line.close()
+})
