@@ -35,6 +35,8 @@ export function chunkIntake(options: IntakeOptions): ChunkIntake {
   let failed: 'refused' | 'busy' | undefined
 
   async function store(): Promise<void> {
+    // Where there is nothing to store it would end before `storing` is set, which then would stand for ever.
+    await undefined
     for (let bytes = held.get(next); bytes !== undefined && failed === undefined; bytes = held.get(next)) {
       try {
         await port.write(next, bytes, context())
