@@ -27,7 +27,7 @@ import { deviceState } from './device-state.ts'
 import { type Pins, type Question, sameQuestion } from './pins.ts'
 import { offerOf } from './representation.ts'
 import { unlisted } from './unlisted.ts'
-import { hasBegun, isUnanswered, isUnheard, unfit, withdrawn } from './withdrawn.ts'
+import { hasBegun, isUnanswered, isUnavailable, isUnheard, unfit, withdrawn } from './withdrawn.ts'
 
 /** One check-in, through as many rounds as other requests of the same device make it take. */
 interface Visit {
@@ -217,9 +217,15 @@ export function createCheckIn(composition: Composition, context: JourneyContext,
     const isBegun = open.stage !== 'plan' || hasBegun(open, now)
     // A push alone has no deployment: whoever pushes decides when it ends.
     if (isBegun && (open.deployment === undefined || open.cancel?.refused === true)) return undefined
-    const standing = await members.standing(device, open, signal)
-    if (!isBegun || isUnanswered(open, now)) return standing
-    return standing.is === 'taken' ? { is: 'asked', because: standing.because } : undefined
+    if (!isBegun || isUnanswered(open, now)) return members.standing(device, open, signal)
+    try {
+      const because = await members.taken(device, open, signal)
+      return because === undefined ? undefined : { is: 'asked', because }
+    } catch (error) {
+      // It goes on while nobody can say that it shall not.
+      if (isUnavailable(error)) return undefined
+      throw error
+    }
   }
 
   async function admitted(visit: Visit, device: DeviceState): Promise<Admission | CheckInAnswer> {

@@ -62,7 +62,8 @@ export async function withdrawn(
   }
 }
 
-function isUnavailable(error: unknown): boolean {
+/** Whether what was asked may answer later: what is under way goes on meanwhile. */
+export function isUnavailable(error: unknown): boolean {
   return isOtaError(error) && error.fault === 'unavailable'
 }
 

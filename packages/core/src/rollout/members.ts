@@ -16,10 +16,16 @@ export interface Members {
   decide(device: DeviceState, record: DeviceRecord, signal: AbortSignal): Decision | Promise<Decision>
   /** Takes a place for a device that may have one; or why it gets none. @throws `FLEET_CONFLICT`, and what the fleet store throws */
   claim(device: DeviceState, deployment: Deployment, reports: boolean, signal: AbortSignal): Promise<Place>
-  /** Whether an offer that was made still stands. */
-  standing(device: DeviceState, offer: { readonly deployment?: UpdateDeployment | undefined }, signal: AbortSignal): Promise<Standing>
+  /** Whether an offer that was made, and is not begun, still stands. */
+  standing(device: DeviceState, offer: Offered, signal: AbortSignal): Promise<Standing>
+  /** Why the deployment of an offer does not govern the device any more; undefined where it does. Asks the fleet store for nothing that is known. */
+  taken(device: DeviceState, offer: Offered, signal: AbortSignal): Promise<readonly Reason[] | undefined>
   /** Counts the ends that a device's record knows of; once, however often it is called. */
   settle(deviceId: string, record: DeviceRecord): Promise<void>
+}
+
+interface Offered {
+  readonly deployment?: UpdateDeployment | undefined
 }
 
 export type Place = { readonly deployment: UpdateDeployment } | { readonly deployment?: never; readonly because: readonly Reason[] }
@@ -86,6 +92,17 @@ export function createMembers(fleet: FleetStore, clock: () => Date): Members {
     return tooManyFail(now) ? { is: 'held', because: [failureReason(now)] } : { is: 'stands', deployment: governs }
   }
 
+  type Held = { readonly taken: readonly Reason[] } | { readonly taken?: never; readonly governs: Deployment }
+
+  async function held(device: DeviceState, { deployment }: Offered, signal: AbortSignal): Promise<Held> {
+    const open = await view.open()
+    const governs = governing(await view.member(device, signal), open)
+    if (deployment !== undefined && governs?.id === deployment.id) return { governs }
+    const other = governs === undefined ? 'no deployment' : `deployment ${governs.id}`
+    const was = deployment === undefined ? 'none' : `deployment ${deployment.id}`
+    return { taken: [{ code: 'SUPERSEDED', message: `offered in ${was}; ${other} governs the device now` }] }
+  }
+
   return {
     settle,
     decide(device, record, signal) {
@@ -120,17 +137,13 @@ export function createMembers(fleet: FleetStore, clock: () => Date): Members {
       if (state === 'unobserved' && !reports) return place(attempt)
       return { because: [{ code: 'UPDATE_ENDED', message: `its update in deployment ${id} has ended as ${state}` }, ...because] }
     },
-    async standing(device, { deployment }, signal) {
-      const open = await view.open()
-      const member = await view.member(device, signal)
-      const governs = governing(member, open)
-      if (deployment !== undefined && governs?.id === deployment.id) {
-        if (governs.state === 'running') return stillGood(governs, signal)
-        return { is: 'held', because: [{ code: 'DEPLOYMENT_PAUSED', message: `deployment ${governs.id} is paused` }, ...governs.because] }
-      }
-      const other = governs === undefined ? 'no deployment' : `deployment ${governs.id}`
-      const was = deployment === undefined ? 'none' : `deployment ${deployment.id}`
-      return { is: 'taken', because: [{ code: 'SUPERSEDED', message: `offered in ${was}; ${other} governs the device now` }] }
+    async standing(device, offer, signal) {
+      const now = await held(device, offer, signal)
+      if (now.taken !== undefined) return { is: 'taken', because: now.taken }
+      const { governs } = now
+      if (governs.state === 'running') return stillGood(governs, signal)
+      return { is: 'held', because: [{ code: 'DEPLOYMENT_PAUSED', message: `deployment ${governs.id} is paused` }, ...governs.because] }
     },
+    taken: async (device, offer, signal) => (await held(device, offer, signal)).taken,
   }
 }

@@ -1,4 +1,4 @@
-import { createGateway, createRollout, type DeviceEvent, type Json } from '@reflash/core'
+import { createGateway, createRollout, type DeviceEvent, type FleetStore, type Json, OtaError } from '@reflash/core'
 import { memoryFleet, memoryJournal } from '@reflash/core/testing'
 import { describe, expect, test } from 'vitest'
 import { principal, world } from '../composition.ts'
@@ -8,8 +8,8 @@ const d0 = principal('d0')
 const at = (version: string) => ({ model: 'board', installed: { version, state: 'confirmed' as const } })
 
 /** One device that has begun the update of a deployment. */
-async function begun(report: 'downloading' | 'downloaded' = 'downloading') {
-  const [fleet, journal] = [memoryFleet(), memoryJournal()]
+async function begun(report: 'downloading' | 'downloaded' = 'downloading', fleet = memoryFleet()) {
+  const journal = memoryJournal()
   const from = world({ fleet, journal })
   from.release('1.0.0')
   from.release('1.1.0')
@@ -119,6 +119,27 @@ describe('a device that has begun an update', () => {
     await later()
     const answer = await ask()
     expect([answer.cancel, answer.offer?.seq]).toEqual([undefined, 1])
+  })
+
+  test('goes on while the fleet store does not answer, which is asked for nothing that is known', async () => {
+    const real = memoryFleet()
+    let [isAway, looks] = [false, 0]
+    const away = () => Promise.reject(new OtaError('FLEET_UNAVAILABLE', 'unavailable', 'expected a fleet store, found none'))
+    const fleet: FleetStore = {
+      ...real,
+      revision: (o) => (isAway ? away() : real.revision(o)),
+      deployment: (id, o) => {
+        looks += 1
+        return isAway ? away() : real.deployment(id, o)
+      },
+    }
+    const { ask, clock } = await begun('downloading', fleet)
+    looks = 0
+    for (let times = 0; times < 3; times++) expect((await ask()).offer?.seq).toBe(1)
+    expect(looks).toBe(0)
+    isAway = true
+    clock.advance(1_500)
+    expect((await ask()).offer?.seq).toBe(1)
   })
 
   test('and stops though nobody has asked it to, has failed', async () => {
