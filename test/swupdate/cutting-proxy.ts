@@ -1,30 +1,15 @@
-import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { type TcpProxy, tcpProxy } from './tcp-proxy.ts'
 
-/** Stands between a device and its server, and cuts the connection once it has brought so many bytes; once in its life. */
-export interface CuttingProxy extends AsyncDisposable {
-  readonly url: string
+/** Cuts the connection once it has brought so many bytes; once in its life. */
+export interface CuttingProxy extends TcpProxy {
   /** Connections that were cut. */
   readonly cuts: number
 }
 
 export async function cuttingProxy(to: string, cutAfterBytes: number): Promise<CuttingProxy> {
-  const { hostname, port } = new URL(to)
-  const sockets = new Set<Socket>()
   let cuts = 0
-  const server = createServer((device) => {
-    const upstream = connect(Number(port), hostname)
+  const proxy = await tcpProxy(to, (device, upstream) => {
     let brought = 0
-    for (const socket of [device, upstream]) {
-      sockets.add(socket)
-      socket.on('error', () => undefined)
-      socket.on('close', () => {
-        sockets.delete(socket)
-        device.destroy()
-        upstream.destroy()
-      })
-    }
-    device.pipe(upstream)
     upstream.on('data', (chunk: Buffer) => {
       brought += chunk.length
       if (cuts === 0 && brought >= cutAfterBytes) {
@@ -35,17 +20,10 @@ export async function cuttingProxy(to: string, cutAfterBytes: number): Promise<C
       } else device.write(chunk)
     })
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    ...proxy,
     get cuts() {
       return cuts
-    },
-    async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy()
-      server.close()
-      await once(server, 'close')
     },
   }
 }

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
+import { type TcpProxy, tcpProxy } from './tcp-proxy.ts'
 
-/** Stands between a device and its server as a slow line does, until it is let go. */
-export interface SlowProxy extends AsyncDisposable {
-  readonly url: string
+/** Is as slow as a bad line, until it is let go. */
+export interface SlowProxy extends TcpProxy {
   /** Bytes that the greatest of its connections has brought to the device. */
   readonly brought: number
   /** From now on it is as fast as it can. */
@@ -16,8 +16,6 @@ const fastBytes = 64 * 1024
 const [sliceBytes, sliceMs] = [6_400, 20]
 
 export async function slowProxy(to: string): Promise<SlowProxy> {
-  const { hostname, port } = new URL(to)
-  const sockets = new Set<Socket>()
   let isSlow = true
   let greatest = 0
 
@@ -37,34 +35,16 @@ export async function slowProxy(to: string): Promise<SlowProxy> {
     }
   }
 
-  const server = createServer((device) => {
-    const upstream = connect(Number(port), hostname)
-    for (const socket of [device, upstream]) {
-      sockets.add(socket)
-      socket.on('error', () => undefined)
-      socket.on('close', () => {
-        sockets.delete(socket)
-        device.destroy()
-        upstream.destroy()
-      })
-    }
-    device.pipe(upstream)
+  const proxy = await tcpProxy(to, (device, upstream) => {
     bring(device, upstream).catch(() => device.destroy())
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    ...proxy,
     get brought() {
       return greatest
     },
     hurry() {
       isSlow = false
-    },
-    async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy()
-      server.close()
-      await once(server, 'close')
     },
   }
 }

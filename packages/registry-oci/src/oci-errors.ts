@@ -62,6 +62,7 @@ export const ociErrors = {
   },
   TOO_MANY_REFERRERS: {
     fault: 'invalid',
+    concerns: 'access',
     means: 'A list of referrers has more entries, pages or bytes than are read of one.',
     next: 'The message names the option that sets the limit; look at who writes to the repository.',
   },

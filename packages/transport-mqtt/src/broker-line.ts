@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { aborted, throwIfAborted } from '@reflash/core'
 import type { IClientOptions, MqttClient } from 'mqtt'
 import { type CheckedBroker, secureOptions } from './broker-options.ts'
+import { endClient, goodbyeMs } from './end-client.ts'
 import type { LineLimits } from './limits.ts'
 import { fail } from './mqtt-errors.ts'
 import { publishHead } from './wire/publish-head.ts'
@@ -36,9 +37,6 @@ export interface BrokerLine {
   /** Lets what was published go out, and leaves. */
   close(): Promise<void>
 }
-
-/** How long a goodbye may take; the broker needs none. */
-const goodbyeMs = 2_000
 
 /** @throws `BROKER_UNREACHABLE`, `BROKER_REFUSED`, `BROKER_UNSUPPORTED`, `ABORTED` */
 export async function openLine(broker: CheckedBroker, limits: LineLimits, signal?: AbortSignal): Promise<BrokerLine> {
@@ -270,7 +268,7 @@ function lineOf(client: MqttClient, limits: LineLimits, version: '5' | '3.1.1'):
     async close() {
       if (isClosed) return
       isClosed = true
-      await ended(client)
+      await endClient(client)
       listeners.clear()
       returns.clear()
     },
@@ -282,20 +280,6 @@ function refusalIn(cause: unknown): number | undefined {
   const { packet } = cause as { readonly packet?: { readonly granted?: readonly unknown[] } }
   return packet?.granted?.find((code): code is number => typeof code === 'number' && code >= 128)
 }
+
 const nothing = new Uint8Array()
 const uncork = (stream: MqttClient['stream']): void => stream.uncork()
-
-/** The client's own end waits for acknowledgements, and for ever where none come. */
-function ended(client: MqttClient): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => {
-      client.end(true)
-      client.stream?.destroy()
-      resolve()
-    }, goodbyeMs)
-    client.end(!client.connected, () => {
-      clearTimeout(timer)
-      resolve()
-    })
-  })
-}
