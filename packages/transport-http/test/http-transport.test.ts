@@ -207,9 +207,10 @@ describe('draining', () => {
     const bytes = patterned(32 * 1024 * 1024)
     const { url, serving, records } = await started({ limits: { drainMs: 50 } }, fakeGateway({ bytes, path: fileOf(bytes), form: 'file' }))
     const client = await wire(url)
-    client.socket.pause()
     client.send(get('/firmware?device=d1'))
     await new Promise((resolve) => client.socket.once('readable', resolve))
+    // Only now: a socket that lost its last listener for 'readable' flows again, and could have all of it in time.
+    client.socket.pause()
     await serving[Symbol.asyncDispose]()
     await eventually(() => records.length === 1, 'it is recorded')
     expect(records[0]).toMatchObject({ cut: true, route: 'otaflux.firmware' })
