@@ -10,9 +10,8 @@ export const applicationId = 0x72666c31
  * @throws `NOT_A_JOURNAL`, `JOURNAL_TOO_NEW`
  */
 export function checkSchema(database: DatabaseSync, file: string): void {
-  const found = pragma(database, 'application_id')
-  const version = pragma(database, 'user_version')
-  if (found === 0 && version === 0 && database.prepare('SELECT count(*) AS n FROM sqlite_schema').get()?.n === 0) return
+  const { found, version, isEmpty } = headOf(database)
+  if (found === 0 && version === 0 && isEmpty) return
   if (found !== applicationId) {
     throw fail('NOT_A_JOURNAL', `${file}: expected a journal of reflash, found a database of another program; name another file`)
   }
@@ -24,6 +23,17 @@ export function checkSchema(database: DatabaseSync, file: string): void {
         details: { file, known: schemaVersion, found: version },
       },
     )
+  }
+}
+
+// In one transaction: another process may make a journal of an empty file at this moment, and half of each state is that of another program.
+function headOf(database: DatabaseSync): { readonly found: number; readonly version: number; readonly isEmpty: boolean } {
+  database.exec('BEGIN')
+  try {
+    const [found, version] = [pragma(database, 'application_id'), pragma(database, 'user_version')]
+    return { found, version, isEmpty: database.prepare('SELECT count(*) AS n FROM sqlite_schema').get()?.n === 0 }
+  } finally {
+    if (database.isTransaction) database.exec('ROLLBACK')
   }
 }
 
